@@ -1,0 +1,236 @@
+// Package engine evaluates steps and plans: it alone owns the way key -> cache -> run.
+//
+// A Step is a promise of a tree. Steps are immutable descriptions, so they can be written into a trace and read back
+// by another process; a step that runs code names it (a command, or a NativeDef by name and version). The engine knows
+// no ecosystem.
+//
+// Two types keep fetching apart from running: a Static step depends on sources, pins, artifacts and native steps only,
+// never on the output of an action, and only Static steps can be asked about (Ask) or downloaded from. That is what
+// makes `hewn fetch`, then `hewn build --offline`, complete.
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"sort"
+	"strings"
+
+	"hewn.example/hewn/internal/digest"
+	"hewn.example/hewn/internal/executor"
+	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/source"
+	"hewn.example/hewn/internal/tree"
+)
+
+// Step is a promise of a tree. The zero Step promises nothing and must not be used.
+type Step struct{ n *node }
+
+// Static is a Step that depends on no action.
+type Static struct{ Step }
+
+// IsZero says that s was never made by a constructor.
+func (s Step) IsZero() bool { return s.n == nil }
+
+// ID is the structural identity of the description: equal descriptions have equal IDs. It is no cache key.
+func (s Step) ID() digest.Digest { return s.n.id }
+
+// Label is what people call the step.
+func (s Step) Label() string { return s.n.Label }
+
+// Static gives s as a Static step; ok is false if s depends on the output of an action or on a target.
+func (s Step) Static() (st Static, ok bool) { return Static{s}, s.n != nil && s.n.static }
+
+// op says what a node does. The values are written into traces.
+type op string
+
+const (
+	opTree   op = "tree"   // a tree that is known already
+	opSource op = "source" // a source of the recipe, by name
+	opFetch  op = "fetch"  // an artifact, as a tree of one file
+	opGit    op = "git"    // the tree of a commit
+	opNative op = "native" // a NativeDef over inputs
+	opRun    op = "run"    // an action over layers
+	opTarget op = "target" // a target of the recipe, by name: its plan is run
+)
+
+// node is the immutable description behind a Step. Exported fields are those of its JSON form.
+type node struct {
+	Op       op              `json:"op"`
+	Label    string          `json:"label,omitempty"` // not part of the identity
+	Tree     tree.Tree       `json:"tree,omitzero"`
+	Name     string          `json:"name,omitempty"` // of the source, the target or the native step
+	Artifact source.Artifact `json:"artifact,omitzero"`
+	Git      source.GitRef   `json:"git,omitzero"`
+	Params   json.RawMessage `json:"params,omitempty"`
+	Command  *Command        `json:"command,omitempty"`
+	in       []*node
+	static   bool
+	id       digest.Digest
+}
+
+// NativeDef is a native step's code. Version rises whenever the output for some input changes.
+type NativeDef struct {
+	Name    string // "wheel-install"
+	Version int
+	Run     NativeFunc
+}
+
+// String is `name/vN`.
+func (d NativeDef) String() string { return fmt.Sprintf("%s/v%d", d.Name, d.Version) }
+
+// Tree is the step whose result is t.
+func Tree(t tree.Tree) Static {
+	return Static{newStep(&node{Op: opTree, Tree: t, Label: "tree " + t.Digest().Short(), static: true})}
+}
+
+// Source is the content of a source of the recipe, whatever it is when the step is evaluated.
+func Source(name string) Static {
+	return Static{newStep(&node{Op: opSource, Name: name, Label: "source " + name, static: true})}
+}
+
+// Fetch is an artifact: a tree of one file, which has the artifact's file name.
+func Fetch(a source.Artifact) Static {
+	return Static{newStep(&node{Op: opFetch, Artifact: a, Label: "fetch " + a.String(), static: true})}
+}
+
+// Git is the tree of a commit; ref.Commit must be set.
+func Git(ref source.GitRef) Static {
+	return Static{newStep(&node{Op: opGit, Git: ref, Label: "git " + ref.Repo, static: true})}
+}
+
+// Target is the result of another target of the recipe.
+func Target(name string) Step {
+	return newStep(&node{Op: opTarget, Name: name, Label: "target " + name})
+}
+
+// Native is def applied to params (anything that encoding/json writes deterministically; no maps with other than
+// string keys) and the trees of inputs. Where an input is a Fetch, the step's key holds the artifact's integrity
+// instead of its tree, so that a cached result needs no download.
+func Native(label string, def NativeDef, params any, inputs ...Step) Step {
+	raw, err := json.Marshal(params)
+	if err != nil {
+		panic("engine: parameters of native step " + def.String() + " cannot be encoded: " + err.Error())
+	}
+	n := &node{Op: opNative, Name: def.String(), Label: label, Params: raw, static: true}
+	for _, s := range inputs {
+		n.in = append(n.in, s.n)
+		n.static = n.static && s.n.static
+	}
+	return newStep(n)
+}
+
+// NativeStatic is Native where all inputs are Static.
+func NativeStatic(label string, def NativeDef, params any, inputs ...Static) Static {
+	in := make([]Step, len(inputs))
+	for i, s := range inputs {
+		in[i] = s.Step
+	}
+	return Static{Native(label, def, params, in...)}
+}
+
+// Layer mounts the result of a step at a place in an action's root.
+type Layer struct {
+	Step Step   `json:"-"`
+	At   string `json:"at"` // absolute clean path
+}
+
+// Command describes an action to run.
+type Command struct {
+	Args     []string          `json:"args"`
+	Env      map[string]string `json:"env,omitempty"`
+	Dir      string            `json:"dir,omitempty"`
+	Layers   []Layer           `json:"layers"`  // merged: files that two layers both have must be equal
+	Outputs  []string          `json:"outputs"` // absolute; the result holds them at these paths
+	AsRoot   bool              `json:"asRoot,omitempty"`
+	Platform platform.Platform `json:"platform"`
+	Limits   executor.Limits   `json:"limits,omitzero"` // not part of the key
+}
+
+// Run is a command in the sandbox.
+func Run(label string, c Command) Step {
+	n := &node{Op: opRun, Label: label, Command: &c}
+	for _, l := range c.Layers {
+		if !strings.HasPrefix(l.At, "/") || path.Clean(l.At) != l.At {
+			panic("engine: layer of " + label + " at " + l.At + ", which is not an absolute clean path")
+		}
+		n.in = append(n.in, l.Step.n)
+	}
+	return newStep(n)
+}
+
+// The tree algebra as steps. They stay Static over Static inputs.
+
+// Part is a step's tree and where it goes in a Merge.
+type Part struct {
+	Step Step
+	At   string // absolute clean path; "/" is the root of the result
+}
+
+// Merge puts parts together. Two parts may both have a directory, or the same file with the same content; anything
+// else is an error that names both.
+func Merge(label string, parts ...Part) Step { return algebra(label, "merge/v1", nil, parts) }
+
+// Overlay puts parts together; where two have the same path, the later one's entry stands.
+func Overlay(label string, parts ...Part) Step { return algebra(label, "overlay/v1", nil, parts) }
+
+// Sub is the directory at p in s's tree; it is an error if there is none.
+func Sub(s Step, p string) Step {
+	return algebra(s.Label()+" "+p, "sub/v1", []string{p}, []Part{{s, "/"}})
+}
+
+// Select keeps the given paths (files or directories) of s's tree at their places. Every path must exist, but for
+// those that end in "?".
+func Select(s Step, paths ...string) Step {
+	paths = append([]string(nil), paths...)
+	sort.Strings(paths)
+	return algebra(s.Label(), "select/v1", paths, []Part{{s, "/"}})
+}
+
+// Remove leaves the given paths out; what does not exist is no error. A pattern may use `*`, `?`, `[...]` within a name
+// and `**` for any number of directories.
+func Remove(s Step, patterns ...string) Step {
+	patterns = append([]string(nil), patterns...)
+	sort.Strings(patterns)
+	return algebra(s.Label(), "remove/v1", patterns, []Part{{s, "/"}})
+}
+
+// Place puts s's tree at a path below the root.
+func Place(s Step, at string) Step {
+	return algebra(s.Label()+" at "+at, "merge/v1", nil, []Part{{s, at}})
+}
+
+type algebraParams struct {
+	At    []string `json:"at,omitempty"`
+	Paths []string `json:"paths,omitempty"`
+}
+
+func algebra(label, name string, paths []string, parts []Part) Step {
+	p := algebraParams{Paths: paths}
+	n := &node{Op: opNative, Name: name, Label: label, static: true}
+	for _, part := range parts {
+		p.At = append(p.At, path.Clean("/"+part.At))
+		n.in = append(n.in, part.Step.n)
+		n.static = n.static && part.Step.n.static
+	}
+	n.Params, _ = json.Marshal(p) // strings only: cannot fail
+	return newStep(n)
+}
+
+// newStep gives n its identity: a hash over its JSON form without the label, and the identities of its inputs.
+func newStep(n *node) Step {
+	label := n.Label
+	n.Label = ""
+	raw, err := json.Marshal(n)
+	if err != nil {
+		panic("engine: step cannot be encoded: " + err.Error())
+	}
+	n.Label = label
+	w := digest.NewWriter()
+	_, _ = w.Write(raw)
+	for _, in := range n.in {
+		_, _ = fmt.Fprintf(w, "\n%s", in.id)
+	}
+	n.id = w.Digest()
+	return Step{n}
+}
