@@ -32,7 +32,8 @@ if [[ "${1:-}" != "--fresh" && -f package-lock.json ]]; then
     ' "${work}/web/package-lock.json"
 fi
 
-(cd "${work}/web" && NODE_ENV=development npm install --package-lock-only --ignore-scripts --no-audit --no-fund --lockfile-version 3)
+(cd "${work}/web" && NODE_ENV=development npm install --package-lock-only --ignore-scripts --no-audit --no-fund \
+    --lockfile-version 3 --omit-lockfile-registry-resolved=false)
 
 REGISTRY="${registry}" node -e '
     const fs = require("node:fs");

@@ -1,0 +1,5 @@
+/** A page of `website/docs`, as bundler/mdx-plugin gives it. */
+declare module "~docs/*" {
+    const page: { title: string; html: string };
+    export default page;
+}
