@@ -91,45 +91,93 @@ func CheckName(name string) error {
 
 // Check says why d is not a well-formed directory: a bad name, a name twice, a wrong order.
 func (d *Directory) Check() error {
-	seen := make(map[string]bool, len(d.Files)+len(d.Dirs)+len(d.Links))
-	check := func(prev *string, first bool, name string) error {
-		if err := CheckName(name); err != nil {
-			return err
-		}
-		if !first && *prev >= name {
-			return fmt.Errorf("file name %q is out of order or stands twice", name)
-		}
-		if seen[name] {
-			return fmt.Errorf("file name %q stands twice", name)
-		}
-		seen[name] = true
-		*prev = name
-		return nil
-	}
-	var prev string
 	for i, f := range d.Files {
-		if err := check(&prev, i == 0, f.Name); err != nil {
+		if err := CheckName(f.Name); err != nil {
 			return err
+		}
+		if i > 0 && d.Files[i-1].Name >= f.Name {
+			return orderError(f.Name)
 		}
 		if f.Digest.IsZero() {
 			return fmt.Errorf("file %q has no digest", f.Name)
 		}
 	}
 	for i, s := range d.Dirs {
-		if err := check(&prev, i == 0, s.Name); err != nil {
+		if err := CheckName(s.Name); err != nil {
 			return err
+		}
+		if i > 0 && d.Dirs[i-1].Name >= s.Name {
+			return orderError(s.Name)
 		}
 		if s.Tree.IsZero() {
 			return fmt.Errorf("directory %q has no digest", s.Name)
 		}
 	}
 	for i, l := range d.Links {
-		if err := check(&prev, i == 0, l.Name); err != nil {
+		if err := CheckName(l.Name); err != nil {
 			return err
 		}
-		if l.Target == "" || strings.ContainsRune(l.Target, 0) || !utf8.ValidString(l.Target) {
-			return fmt.Errorf("link %q has the target %q, which cannot be", l.Name, l.Target)
+		if i > 0 && d.Links[i-1].Name >= l.Name {
+			return orderError(l.Name)
 		}
+		if err := checkTarget(l.Name, l.Target); err != nil {
+			return err
+		}
+	}
+	return d.checkTwice()
+}
+
+// checkTwice looks for a name in two of the lists, which are each in order.
+func (d *Directory) checkTwice() error {
+	f, s, l := d.Files, d.Dirs, d.Links
+	for n := 0; n < 2; {
+		n = 0
+		least, twice := "", false
+		for _, name := range heads(f, s, l) {
+			if name == "" {
+				n++
+				continue
+			}
+			twice = twice || name == least
+			if least == "" || name < least {
+				least, twice = name, false
+			}
+		}
+		if twice {
+			return orderError(least)
+		}
+		if len(f) > 0 && f[0].Name == least {
+			f = f[1:]
+		} else if len(s) > 0 && s[0].Name == least {
+			s = s[1:]
+		} else if len(l) > 0 {
+			l = l[1:]
+		}
+	}
+	return nil
+}
+
+// heads gives the first name of each list, or "" for one that has come to its end.
+func heads(f []File, s []Dir, l []Link) (h [3]string) {
+	if len(f) > 0 {
+		h[0] = f[0].Name
+	}
+	if len(s) > 0 {
+		h[1] = s[0].Name
+	}
+	if len(l) > 0 {
+		h[2] = l[0].Name
+	}
+	return h
+}
+
+func orderError(name string) error {
+	return fmt.Errorf("file name %q is out of order or stands twice", name)
+}
+
+func checkTarget(name, target string) error {
+	if target == "" || strings.ContainsRune(target, 0) || !utf8.ValidString(target) {
+		return fmt.Errorf("link %q has the target %q, which cannot be", name, target)
 	}
 	return nil
 }
