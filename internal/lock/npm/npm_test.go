@@ -1,0 +1,168 @@
+package npm
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"hewn.example/hewn/internal/diag"
+)
+
+var update = flag.Bool("update", false, "write goldens")
+
+// dump is the neutral form as text, one line a fact.
+func dump(l *Lock) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "version %d\n", l.Version)
+	for _, p := range l.Packages {
+		fmt.Fprintf(&b, "%q line %d: %s@%s folder=%q\n", p.Path, p.Line, p.Name, p.Version, p.Folder())
+		for _, f := range []struct {
+			name string
+			v    any
+			set  bool
+		}{
+			{"resolved", p.Resolved, p.Resolved != ""},
+			{"integrity", p.Integrity, !p.Integrity.IsZero()},
+			{"target", p.Target, p.Link},
+			{"inBundle", p.InBundle, p.InBundle},
+			{"dev", p.Dev, p.Dev},
+			{"optional", p.Optional, p.Optional},
+			{"installScript", p.HasInstallScript, p.HasInstallScript},
+			{"os", p.OS, p.OS != nil},
+			{"cpu", p.CPU, p.CPU != nil},
+			{"libc", p.Libc, p.Libc != nil},
+			{"node", p.NodeRange, p.NodeRange != ""},
+			{"bin", p.Bin, p.Bin != nil},
+			{"dependencies", p.Dependencies, p.Dependencies != nil},
+			{"devDependencies", p.DevDependencies, p.DevDependencies != nil},
+			{"peers", p.PeerDependencies, p.PeerDependencies != nil},
+			{"optionalPeers", p.OptionalPeers, p.OptionalPeers != nil},
+		} {
+			if f.set {
+				fmt.Fprintf(&b, "\t%s %v\n", f.name, f.v)
+			}
+		}
+	}
+	return b.String()
+}
+
+func TestParseGolden(t *testing.T) {
+	text, err := os.ReadFile("testdata/mixed.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"as written", "version 2 with a byte order mark"} {
+		t.Run(name, func(t *testing.T) {
+			in, golden := string(text), "testdata/mixed.golden"
+			if strings.HasPrefix(name, "version 2") {
+				in = "\ufeff" + strings.Replace(in, `"lockfileVersion": 3`, `"lockfileVersion": 2`, 1)
+			}
+			l, err := Parse("package-lock.json", []byte(in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Replace(dump(l), "version 2", "version 3", 1)
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, _ := os.ReadFile(golden)
+			if got != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	wrap := func(entry string) string {
+		return "{\n \"lockfileVersion\": 3,\n \"packages\": {\n  \"\": {},\n  " + entry + "\n }\n}\n"
+	}
+	tests := []struct{ name, in, want string }{
+		{"not JSON", "{\n \"a\": 1,\n}", "package-lock.json:3: this is not JSON"},
+		{"truncated", "{\"lockfileVersion\": 3, \"packages\": {", "package-lock.json:1: this is not JSON"},
+		{"empty", "", "package-lock.json: this is not JSON"},
+		{"a list", "[]", "this must be an object"},
+		{"version 1", `{"lockfileVersion": 1}`, "lockfileVersion 1 (of npm 6)"},
+		{"version 4", `{"lockfileVersion": 4, "packages": {}}`, "lockfileVersion 4 is not known here; 2 and 3 are"},
+		{"version as text", "{\"lockfileVersion\": \"3\"}", "`\"3\"` is not a lockfileVersion"},
+		{"no packages", `{"lockfileVersion": 3}`, "no `packages`"},
+		{"no project", `{"lockfileVersion": 3, "packages": {}}`, "no entry for the project"},
+		{"packages is a list", "{\"lockfileVersion\": 3,\n\"packages\": []}", "package-lock.json:2: `packages`: this must be an object"},
+		{"escape", wrap(`"../../etc/node_modules/a": {}`), ":5: `packages.../../etc/node_modules/a`: \"../../etc/node_modules/a\" lies outside"},
+		{"parent inside", wrap(`"node_modules/../a": {}`), ":5: "},
+		{"absolute", wrap(`"/etc": {}`), "not a clean relative path"},
+		{"odd name", wrap(`"node_modules/a b": {"version": "1.0.0"}`), "\"a b\" is not the name of a package"},
+		{"alias that escapes", wrap(`"node_modules/a": {"name": "../../x"}`), "is not the name of a package"},
+		{"twice", wrap("\"node_modules/a\": {},\n  \"node_modules/a\": {}"), ":6: `packages.node_modules/a`: the path stands twice"},
+		{"type", wrap("\"node_modules/a\": {\n   \"version\": 1\n  }"), ":6: `packages.node_modules/a.version`: this cannot be a JSON number"},
+		{"integrity", wrap(`"node_modules/a": {"integrity": "sha512-AAAA"}`), ":5: `packages.node_modules/a.integrity`"},
+		{"link nowhere", wrap(`"node_modules/a": {"link": true}`), ":5: `packages.node_modules/a.resolved`: a link needs a relative path"},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("package-lock.json", []byte(c.in))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			var p *diag.Problem
+			if !errors.As(err, &p) || p.Kind != diag.BadInput || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %q, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestParseLarge: 40,000 packages are read in time linear in their number.
+func TestParseLarge(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("{\"lockfileVersion\": 3, \"packages\": {\n\"\": {}")
+	for i := range 40_000 {
+		fmt.Fprintf(&b, ",\n\"node_modules/p%d\": {\"version\": \"1.0.%d\"}", i, i)
+	}
+	b.WriteString("}}")
+	start := time.Now()
+	l, err := Parse("package-lock.json", []byte(b.String()))
+	if err != nil || len(l.Packages) != 40_001 {
+		t.Fatal(err)
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("took %v", d)
+	}
+	if l.Packages[1].Line != 3 {
+		t.Errorf("line %d", l.Packages[1].Line)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	text, _ := os.ReadFile("testdata/mixed.json")
+	f.Add(text)
+	f.Add([]byte(`{"lockfileVersion":2,"packages":{"":{}}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, err := Parse("package-lock.json", b)
+		var p *diag.Problem
+		switch {
+		case err == nil:
+			for _, e := range l.Packages {
+				if strings.Contains("/"+e.Path+"/", "/../") && e.Folder() != "" {
+					t.Errorf("path %q escapes", e.Path)
+				}
+				if e.Line < 1 || e.Line > strings.Count(string(b), "\n")+1 {
+					t.Errorf("line %d is not in the file", e.Line)
+				}
+				for _, bin := range e.Bin {
+					if strings.Contains(bin.Name, "/") || strings.HasPrefix(bin.File, "../") {
+						t.Errorf("bin %v escapes", bin)
+					}
+				}
+			}
+		case !errors.As(err, &p):
+			t.Errorf("%v is no Problem", err)
+		}
+	})
+}
