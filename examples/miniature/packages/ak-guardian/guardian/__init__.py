@@ -1,0 +1,1 @@
+"""Permissions on single objects, beside Django's permissions on whole models."""

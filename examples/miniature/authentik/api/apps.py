@@ -1,0 +1,14 @@
+"""Django application"""
+
+from django.apps import AppConfig
+
+
+class AuthentikAPIConfig(AppConfig):
+    """What all of the API shares"""
+
+    name = "authentik.api"
+    label = "authentik_api"
+    verbose_name = "authentik API"
+
+    def ready(self) -> None:
+        from authentik.api import authentication  # noqa: F401: registers the schema of the bearer token

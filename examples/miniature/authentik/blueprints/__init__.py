@@ -1,0 +1,1 @@
+"""Objects described in files"""

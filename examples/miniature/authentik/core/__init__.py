@@ -1,0 +1,1 @@
+"""Users, applications, pages"""

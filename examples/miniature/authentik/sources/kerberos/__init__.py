@@ -1,0 +1,1 @@
+"""Users of a Kerberos realm: in the miniature, its client configuration"""
