@@ -1,0 +1,101 @@
+package archive
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/tree"
+)
+
+// Tar unpacks a plain tar stream (see Decompress for compressed ones) with PAX and GNU extensions. It reads up to the
+// archive's end mark, not further. Of two entries with one name the later stands. On an error blobs of earlier entries
+// may be in the store, but no tree refers to them.
+func Tar(ctx context.Context, r io.Reader, st Store, o Options) (tree.Tree, error) {
+	b := newBuilder(ctx, st, o, false)
+	if err := b.readTar(tar.NewReader(r)); err != nil {
+		return tree.Tree{}, b.fail(err)
+	}
+	return b.finish(ctx)
+}
+
+func (b *builder) readTar(tr *tar.Reader) error {
+	for {
+		if err := b.ctx.Err(); err != nil {
+			return context.Cause(b.ctx)
+		}
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return broken("tar", err)
+		}
+		if h.Typeflag == tar.TypeXGlobalHeader { // `git archive` writes the commit's name here
+			continue
+		}
+		if err := b.tarEntry(tr, h); err != nil {
+			return entryError(h.Name, err)
+		}
+	}
+}
+
+func (b *builder) tarEntry(tr *tar.Reader, h *tar.Header) error {
+	raw, to, keep, err := b.enter(h.Name)
+	if err != nil || !keep {
+		return err
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		return b.dir(to)
+	case tar.TypeReg, tar.TypeGNUSparse:
+		if err := b.charge(h.Size); err != nil {
+			return err
+		}
+		d, err := b.file(tr, h.Size)
+		if err != nil {
+			return err
+		}
+		n := &node{kind: isFile, exec: h.Mode&0o111 != 0, digest: d}
+		b.names[raw] = n
+		return b.leaf(h.Name, to, n)
+	case tar.TypeSymlink:
+		return b.link(h.Name, raw, to, h.Linkname)
+	case tar.TypeLink:
+		target, err := b.clean(h.Linkname)
+		if err != nil {
+			return err
+		}
+		n := b.names[target]
+		if n == nil {
+			return ErrHardLink
+		}
+		b.names[raw] = n
+		return b.leaf(h.Name, to, n)
+	}
+	return ErrDevice
+}
+
+// storeError is a failed write: no fault of the archive.
+type storeError struct{ error }
+
+func (e storeError) Unwrap() error { return e.error }
+
+// entryError puts the entry's name to an error, unless the error names one already or speaks of something else
+// than the archive (a store that cannot be written, a cancelled run).
+func entryError(entry string, err error) error {
+	var p *diag.Problem
+	var se storeError
+	switch {
+	case errors.As(err, &se):
+		return fmt.Errorf("keep archive entry %q: %w", entry, se.error)
+	case errors.As(err, &p), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return refuse(entry, ErrTruncated)
+	}
+	return refuse(entry, err)
+}
