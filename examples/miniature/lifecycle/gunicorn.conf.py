@@ -8,7 +8,7 @@ from structlog.stdlib import get_logger
 
 from authentik import authentik_full_version
 from authentik.lib.config import CONFIG
-from authentik.lib.logging import level_name, logging_config, setup
+from authentik.lib.logging import level_name, logging_config
 from lifecycle.migrate import run_migrations
 
 _temporary = Path(gettempdir())
@@ -20,7 +20,8 @@ workers = CONFIG.get_int("web.workers", 2)
 threads = CONFIG.get_int("web.threads", 4)
 preload_app = True
 timeout = 60
-graceful_timeout = 30
+graceful_timeout = 15
+control_socket_disable = True
 # The Go server is the only one that can reach the socket.
 forwarded_allow_ips = "*"
 
@@ -29,7 +30,9 @@ loglevel = _level.lower()
 logconfig_dict = logging_config(_level)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authentik.root.settings")
-_metrics = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(_temporary / "authentik_prometheus")))
+_metrics = Path(
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(_temporary / "authentik_prometheus"))
+)
 _metrics.mkdir(parents=True, exist_ok=True)
 
 
@@ -54,7 +57,6 @@ def child_exit(server, worker) -> None:
     mark_process_dead(worker.pid)
 
 
-setup(_level)
 for _stale in _metrics.glob("*.db"):
     _stale.unlink(missing_ok=True)
 run_migrations()

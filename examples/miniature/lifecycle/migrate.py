@@ -84,6 +84,7 @@ def system_migrations() -> Iterator[type[BaseMigration]]:
 
 def run_migrations() -> None:
     """Everything, once"""
+    setup(level_name(CONFIG.get("log_level")))
     with wait_for_postgres() as connection, advisory_lock(connection):
         for migration in system_migrations():
             instance = migration(connection)
@@ -93,15 +94,20 @@ def run_migrations() -> None:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "authentik.root.settings")
         import django
         from django.core.management import call_command
+        from django.db import connection as django_connection
         from django.db import connections
+        from django.db.migrations.executor import MigrationExecutor
 
         django.setup()
-        call_command("migrate", interactive=False, verbosity=0)
+        executor = MigrationExecutor(django_connection)
+        # Django's command takes a second even where there is nothing to do.
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            LOGGER.info("Running migrations")
+            call_command("migrate", interactive=False, verbosity=0)
         # The caller may fork; what it needs it opens itself.
         connections.close_all()
     LOGGER.info("Finished authentik bootstrap")
 
 
 if __name__ == "__main__":
-    setup(level_name(CONFIG.get("log_level")))
     run_migrations()

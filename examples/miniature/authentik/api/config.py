@@ -41,7 +41,9 @@ class ConfigSerializer(Serializer):
     brand_icon = fields.CharField()
     log_level = fields.CharField()
     error_reporting = ErrorReportingConfigSerializer()
-    capabilities = fields.ListField(child=fields.ChoiceField(choices=[(c, c) for c in Capabilities]))
+    capabilities = fields.ListField(
+        child=fields.ChoiceField(choices=[(c, c) for c in Capabilities])
+    )
     web_workers = fields.IntegerField()
     cache_timeout = fields.IntegerField()
     version = fields.CharField()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from structlog.stdlib import get_logger
 
@@ -36,7 +37,9 @@ def apply_entry(entry: Entry, context: dict) -> None:
         return
     if existing and entry.state == State.CREATED:
         return
-    attrs = {key: value for key, value in resolve(entry.attrs, context).items() if value is not None}
+    attrs = {
+        key: value for key, value in resolve(entry.attrs, context).items() if value is not None
+    }
     password = attrs.pop("password", None)
     instance = existing or model(**identifiers)
     for key, value in attrs.items():
@@ -46,7 +49,10 @@ def apply_entry(entry: Entry, context: dict) -> None:
             instance.set_password(password)
         elif not existing:
             instance.set_unusable_password()
-    instance.full_clean(exclude=["password"])
+    try:
+        instance.full_clean(exclude=["password"])
+    except ValidationError as exc:
+        raise ValueError(f"{entry.model} {identifiers}: {'; '.join(exc.messages)}") from exc
     instance.save()
 
 

@@ -1,15 +1,16 @@
 """What the worker does with blueprints"""
 
-from django_postgres_queue import actor, current_task
+from django_postgres_queue import actor
 
 from authentik.blueprints.importer import apply_file, discover
+from authentik.events.logs import log
 
 
 @actor(description="Apply a blueprint")
 def apply_blueprint(path: str) -> None:
     """Apply a blueprint"""
     apply_file(path)
-    current_task().log("info", f"{path} applied")
+    log(f"{path} applied")
 
 
 @actor(description="Apply all blueprints")
@@ -17,4 +18,4 @@ def blueprints_discovery() -> None:
     """One task for each file, so that a broken one does not keep back the others"""
     for path in discover():
         apply_blueprint.send_with(args=[path], description=f"Apply {path}")
-        current_task().log("info", f"{path} found")
+        log(f"{path} found")

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import ocirefs
 from django.utils.timezone import now
-from django_postgres_queue import actor, current_task
+from django_postgres_queue import actor
 from lxml import etree
 
 from authentik import authentik_version
 from authentik.core.models import Application, Token
+from authentik.events.logs import log
 from authentik.lib.config import CONFIG
 
 NAMESPACE = "urn:authentik:miniature:application"
@@ -16,7 +17,9 @@ NAMESPACE = "urn:authentik:miniature:application"
 
 def application_document(application: Application) -> etree._Element:
     """The application as XML"""
-    root = etree.Element(f"{{{NAMESPACE}}}application", nsmap={None: NAMESPACE}, id=str(application.pk))
+    root = etree.Element(
+        f"{{{NAMESPACE}}}application", nsmap={None: NAMESPACE}, id=str(application.pk)
+    )
     for name in ("name", "slug", "launch_url"):
         if value := getattr(application, name):
             etree.SubElement(root, f"{{{NAMESPACE}}}{name}").text = value
@@ -38,10 +41,9 @@ def outpost_image(kind: str) -> ocirefs.Reference:
 def check_application(pk: str) -> None:
     """Write it as XML, hold that against its schema, and note when that was"""
     application = Application.objects.get(pk=pk)
-    task = current_task()
     validate(application_document(application))
-    task.log("info", f"{application.slug} is valid")
-    task.log("info", f"An outpost would run {outpost_image('proxy')}")
+    log(f"{application.slug} is valid")
+    log(f"An outpost would run {outpost_image('proxy')}")
     application.last_check = now()
     application.save(update_fields=["last_check"])
 
@@ -50,4 +52,4 @@ def check_application(pk: str) -> None:
 def clean_tokens() -> None:
     """Delete tokens that have expired"""
     deleted, _ = Token.objects.expired().delete()
-    current_task().log("info", f"{deleted} expired tokens deleted")
+    log(f"{deleted} expired tokens deleted")

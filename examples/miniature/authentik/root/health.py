@@ -15,7 +15,7 @@ def live(request: HttpRequest) -> HttpResponse:
 
 def ready(request: HttpRequest) -> HttpResponse:
     """The database answers, and is as this version wants it. 503 until then."""
-    global _migrated  # noqa: PLW0603: once true it stays true, and the question is not cheap
+    global _migrated  # noqa: PLW0603 once true it stays true, and the question is not cheap
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -1,7 +1,8 @@
 """Applications"""
 
+from django.core.validators import URLValidator
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema
 from guardian.shortcuts import assign_perm, get_objects_for_user
 from rest_framework import fields, status
 from rest_framework.decorators import action
@@ -18,20 +19,21 @@ from authentik.events.api import TaskSerializer
 _PERMISSIONS = ("view_application", "change_application", "delete_application")
 
 
-@extend_schema_field({"type": "string"})
-class LaunchURLField(fields.URLField):
-    """A URL or nothing, which generated clients shall not have to tell apart"""
-
-
 class ApplicationSerializer(ModelSerializer):
     """Application Serializer"""
 
-    launch_url = LaunchURLField(required=False, allow_blank=True)
+    # Plain text to clients, or they would have to tell a URL from an empty one by its type.
+    launch_url = fields.CharField(required=False, allow_blank=True)
 
     class Meta:
         model = Application
         fields = ["pk", "name", "slug", "description", "launch_url", "created", "last_check"]
         read_only_fields = ["created", "last_check"]
+
+    def validate_launch_url(self, value: str) -> str:
+        if value:
+            URLValidator(schemes=["http", "https"])(value)
+        return value
 
 
 class ApplicationViewSet(ModelViewSet):

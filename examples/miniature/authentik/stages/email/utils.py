@@ -23,7 +23,9 @@ def logo_data() -> MIMEImage:
     return logo
 
 
-def template_email(subject: str, to: list[str], template: str, context: dict) -> EmailMultiAlternatives:
+def template_email(
+    subject: str, to: list[str], template: str, context: dict
+) -> EmailMultiAlternatives:
     """A message in HTML and in plain text, out of TEMPLATE.html and TEMPLATE.txt"""
     context = {"subject": subject, **context}
     message = EmailMultiAlternatives(

@@ -22,7 +22,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--file", type=Path, default=FILE)
-        parser.add_argument("--check", action="store_true", help="Write nothing; fail if it differs")
+        parser.add_argument(
+            "--check", action="store_true", help="Write nothing; fail if it differs"
+        )
 
     def handle(self, *args, file: Path, check: bool, **options) -> None:
         text = schema()
