@@ -1,0 +1,114 @@
+package gosum
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"hewn.example/hewn/internal/diag"
+)
+
+const h1 = "h1:NqM8EUOU14njkJ3fqMW+pc6Ldnwhi/IjpwHt7yyuwOQ="
+
+func TestParse(t *testing.T) {
+	in := "golang.org/x/text v0.3.0 " + h1 + "\n" +
+		"golang.org/x/text v0.3.0/go.mod " + h1 + "\n\n" +
+		"golang.org/x/text v0.3.0/go.mod " + h1 + "\r\n" +
+		"github.com/Azure/go-autorest v14.2.0+incompatible " + h1
+	sums, err := Parse("go.sum", []byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sums) != 3 || sums[0].Mod || !sums[1].Mod || sums[2].Line != 5 || sums[2].Version != "v14.2.0+incompatible" {
+		t.Errorf("got %+v", sums)
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"words":      {"a.example/x v1.0.0 " + h1 + "\nhello\n", "go.sum:2: `hello`: malformed go.sum: want `module version hash`"},
+		"path":       {"../x v1.0.0 " + h1, "go.sum:1: `../x`"},
+		"version":    {"a.example/x 1.0 " + h1, "go.sum:1: `a.example/x`"},
+		"major":      {"a.example/x v2.0.0 " + h1, "should be v0 or v1"},
+		"hash":       {"a.example/x v1.0.0 h1:AAAA", "go.sum:1: `a.example/x`"},
+		"other hash": {"a.example/x v1.0.0 sha256:" + strings.Repeat("0", 64), "only h1 hashes are known"},
+		"conflict": {"a.example/x v1.0.0 " + h1 + "\na.example/x v1.0.0 " + strings.Replace(h1, "Nq", "Mq", 1),
+			"go.sum:2: `a.example/x`: malformed go.sum: line 1 has another hash for the same"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse("go.sum", []byte(c.in))
+			var p *diag.Problem
+			if !errors.As(err, &p) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestParseMod(t *testing.T) {
+	m, err := ParseMod("go.mod", []byte(`module goauthentik.io
+
+go 1.24.3
+
+toolchain go1.24.6
+
+require (
+	goauthentik.io/api/v3 v3.2026020.5
+	a.example/x v1.0.0 // indirect
+)
+
+replace a.example/x => ../x
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Path != "goauthentik.io" || m.Go != "1.24.3" || m.Toolchain != "go1.24.6" || len(m.Require) != 2 || !m.Replace[0].Local() {
+		t.Errorf("got %+v", m)
+	}
+	for in, want := range map[string]string{
+		"goauthentik.io/internal/web": "goauthentik.io",
+		"goauthentik.io":              "goauthentik.io",
+		"goauthentik.io/api/v3":       "goauthentik.io/api/v3",
+		"goauthentik.io/api/v3/sub":   "goauthentik.io/api/v3",
+		"a.example/xy":                "",
+		"net/http":                    "",
+	} {
+		if got, _ := m.ModuleOf(in); got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
+	}
+	for _, bad := range []string{"", "module x\nrequire (\n", "module x\ngo one\n"} {
+		_, err := ParseMod("go.mod", []byte(bad))
+		var p *diag.Problem
+		if !errors.As(err, &p) || p.Pos.File != "go.mod" {
+			t.Errorf("%q: got %v", bad, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("golang.org/x/text v0.3.0 " + h1 + "\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		sums, err := Parse("go.sum", b)
+		var p *diag.Problem
+		if err != nil && !errors.As(err, &p) {
+			t.Errorf("%v is no Problem", err)
+		}
+		for _, s := range sums {
+			if strings.Contains(s.Path, "..") || s.Hash.IsZero() {
+				t.Errorf("got %+v", s)
+			}
+		}
+	})
+}
+
+func FuzzParseMod(f *testing.F) {
+	f.Add([]byte("module x\n\ngo 1.26\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, err := ParseMod("go.mod", b)
+		var p *diag.Problem
+		if err != nil && !errors.As(err, &p) {
+			t.Errorf("%v is no Problem", err)
+		}
+	})
+}
