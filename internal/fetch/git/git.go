@@ -78,7 +78,8 @@ func expand(urls []string, right string) []string {
 	return out
 }
 
-// Commit finds the commit that rev (a tag, branch or commit) is now.
+// Commit finds the commit that rev (a tag, branch or commit) is now. For an annotated tag in a bundle, which does not
+// say where its tags point, it is the tag itself, which names the commit just as firmly.
 func (g *Git) Commit(ctx context.Context, repo, rev string) (string, error) {
 	if commitForm.MatchString(rev) {
 		return rev, nil
