@@ -110,7 +110,7 @@ export abstract class Interface extends AKElement {
         return html`
             <header class="row spread">
                 <span class="row">
-                    <img src="/static/dist/assets/icons/icon_left_brand.png" alt="" />
+                    ${this.config ? html`<img src=${this.config.brandIcon} alt="" />` : nothing}
                     <strong>${this.config?.brandTitle ?? "authentik"}</strong>
                     ${this.renderLinks()}
                 </span>

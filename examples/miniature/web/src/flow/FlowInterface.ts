@@ -97,7 +97,7 @@ export class FlowExecutor extends AKElement {
 
         return html`
             <form class="card" @submit=${this.#submitted}>
-                <img src="/static/dist/assets/icons/icon_left_brand.png" alt="" />
+                ${this.config ? html`<img src=${this.config.brandIcon} alt="" />` : nothing}
                 <h1>${msg(str`Welcome to ${brand}!`)}</h1>
                 ${this.failure ? html`<ak-message level="error">${this.failure}</ak-message>` : nothing}
                 <label>
