@@ -253,4 +253,3 @@ func list(d *tree.Directory) answer {
 	v.text = text.String()
 	return v
 }
-

@@ -41,31 +41,40 @@ func (s Step) Label() string { return s.n.Label }
 // Static gives s as a Static step; ok is false if s depends on the output of an action or on a target.
 func (s Step) Static() (st Static, ok bool) { return Static{s}, s.n != nil && s.n.static }
 
-// op says what a node does. The values are written into traces.
-type op string
+// mustNode is the description of s. That s was never made is a mistake in the code of whoever builds the step called label.
+func (s Step) mustNode(label string) *node {
+	if s.n == nil {
+		panic("engine: step " + label + " has an input that was never made")
+	}
+	return s.n
+}
+
+// op says what a node does. The values are those of the encoding.
+type op byte
 
 const (
-	opTree   op = "tree"   // a tree that is known already
-	opSource op = "source" // a source of the recipe, by name
-	opFetch  op = "fetch"  // an artifact, as a tree of one file
-	opGit    op = "git"    // the tree of a commit
-	opNative op = "native" // a NativeDef over inputs
-	opRun    op = "run"    // an action over layers
-	opTarget op = "target" // a target of the recipe, by name: its plan is run
+	opTree   op = 't' // a tree that is known already
+	opSource op = 's' // a source of the recipe, by name
+	opFetch  op = 'f' // an artifact, as a tree of one file
+	opGit    op = 'g' // the tree of a commit
+	opNative op = 'n' // a NativeDef over inputs
+	opRun    op = 'r' // an action over layers
+	opTarget op = 'T' // a target of the recipe, by name: its plan is run
 )
 
-// node is the immutable description behind a Step. Exported fields are those of its JSON form.
+// node is the immutable description behind a Step.
 type node struct {
-	Op       op              `json:"op"`
-	Label    string          `json:"label,omitempty"` // not part of the identity
-	Tree     tree.Tree       `json:"tree,omitzero"`
-	Name     string          `json:"name,omitempty"` // of the source, the target or the native step
-	Artifact source.Artifact `json:"artifact,omitzero"`
-	Git      source.GitRef   `json:"git,omitzero"`
-	Params   json.RawMessage `json:"params,omitempty"`
-	Command  *Command        `json:"command,omitempty"`
+	Op       op
+	Label    string // not part of the identity
+	Tree     tree.Tree
+	Name     string // of the source, the target or the native step
+	Artifact source.Artifact
+	Git      source.GitRef
+	Params   []byte // canonical JSON
+	Command  *Command
 	in       []*node
-	static   bool
+	static   bool // depends on no action
+	targets  bool // refers to targets
 	id       digest.Digest
 }
 
@@ -81,22 +90,22 @@ func (d NativeDef) String() string { return fmt.Sprintf("%s/v%d", d.Name, d.Vers
 
 // Tree is the step whose result is t.
 func Tree(t tree.Tree) Static {
-	return Static{newStep(&node{Op: opTree, Tree: t, Label: "tree " + t.Digest().Short(), static: true})}
+	return Static{newStep(&node{Op: opTree, Tree: t, Label: "tree " + t.Digest().Short()})}
 }
 
 // Source is the content of a source of the recipe, whatever it is when the step is evaluated.
 func Source(name string) Static {
-	return Static{newStep(&node{Op: opSource, Name: name, Label: "source " + name, static: true})}
+	return Static{newStep(&node{Op: opSource, Name: name, Label: "source " + name})}
 }
 
 // Fetch is an artifact: a tree of one file, which has the artifact's file name.
 func Fetch(a source.Artifact) Static {
-	return Static{newStep(&node{Op: opFetch, Artifact: a, Label: "fetch " + a.String(), static: true})}
+	return Static{newStep(&node{Op: opFetch, Artifact: a, Label: "fetch " + a.String()})}
 }
 
 // Git is the tree of a commit; ref.Commit must be set.
 func Git(ref source.GitRef) Static {
-	return Static{newStep(&node{Op: opGit, Git: ref, Label: "git " + ref.Repo, static: true})}
+	return Static{newStep(&node{Op: opGit, Git: ref, Label: "git " + ref.Repo})}
 }
 
 // Target is the result of another target of the recipe.
@@ -112,10 +121,9 @@ func Native(label string, def NativeDef, params any, inputs ...Step) Step {
 	if err != nil {
 		panic("engine: parameters of native step " + def.String() + " cannot be encoded: " + err.Error())
 	}
-	n := &node{Op: opNative, Name: def.String(), Label: label, Params: raw, static: true}
+	n := &node{Op: opNative, Name: def.String(), Label: label, Params: raw}
 	for _, s := range inputs {
-		n.in = append(n.in, s.n)
-		n.static = n.static && s.n.static
+		n.in = append(n.in, s.mustNode(label))
 	}
 	return newStep(n)
 }
@@ -131,20 +139,20 @@ func NativeStatic(label string, def NativeDef, params any, inputs ...Static) Sta
 
 // Layer mounts the result of a step at a place in an action's root.
 type Layer struct {
-	Step Step   `json:"-"`
-	At   string `json:"at"` // absolute clean path
+	Step Step
+	At   string // absolute clean path
 }
 
 // Command describes an action to run.
 type Command struct {
-	Args     []string          `json:"args"`
-	Env      map[string]string `json:"env,omitempty"`
-	Dir      string            `json:"dir,omitempty"`
-	Layers   []Layer           `json:"layers"`  // merged: files that two layers both have must be equal
-	Outputs  []string          `json:"outputs"` // absolute; the result holds them at these paths
-	AsRoot   bool              `json:"asRoot,omitempty"`
-	Platform platform.Platform `json:"platform"`
-	Limits   executor.Limits   `json:"limits,omitzero"` // not part of the key
+	Args     []string
+	Env      map[string]string // over action.BaseEnv
+	Dir      string
+	Layers   []Layer  // merged: files that two layers both have must be equal
+	Outputs  []string // absolute; the result holds them at these paths
+	AsRoot   bool
+	Platform platform.Platform // zero: the engine's
+	Limits   executor.Limits   // not part of the key
 }
 
 // Run is a command in the sandbox.
@@ -154,7 +162,7 @@ func Run(label string, c Command) Step {
 		if !strings.HasPrefix(l.At, "/") || path.Clean(l.At) != l.At {
 			panic("engine: layer of " + label + " at " + l.At + ", which is not an absolute clean path")
 		}
-		n.in = append(n.in, l.Step.n)
+		n.in = append(n.in, l.Step.mustNode(label))
 	}
 	return newStep(n)
 }
@@ -207,30 +215,27 @@ type algebraParams struct {
 
 func algebra(label, name string, paths []string, parts []Part) Step {
 	p := algebraParams{Paths: paths}
-	n := &node{Op: opNative, Name: name, Label: label, static: true}
+	n := &node{Op: opNative, Name: name, Label: label}
 	for _, part := range parts {
 		p.At = append(p.At, path.Clean("/"+part.At))
-		n.in = append(n.in, part.Step.n)
-		n.static = n.static && part.Step.n.static
+		n.in = append(n.in, part.Step.mustNode(label))
 	}
 	n.Params, _ = json.Marshal(p) // strings only: cannot fail
 	return newStep(n)
 }
 
-// newStep gives n its identity: a hash over its JSON form without the label, and the identities of its inputs.
+// newStep gives n its identity: a hash over its encoding without the label, and the identities of its inputs.
 func newStep(n *node) Step {
-	label := n.Label
-	n.Label = ""
-	raw, err := json.Marshal(n)
-	if err != nil {
-		panic("engine: step cannot be encoded: " + err.Error())
-	}
-	n.Label = label
-	w := digest.NewWriter()
-	_, _ = w.Write(raw)
+	n.static, n.targets = n.Op != opRun && n.Op != opTarget, n.Op == opTarget
+	var buf [512]byte
+	w := writer{buf[:0]}
+	n.encode(&w)
 	for _, in := range n.in {
-		_, _ = fmt.Fprintf(w, "\n%s", in.id)
+		n.static = n.static && in.static
+		n.targets = n.targets || in.targets
+		h := in.id.Hash()
+		w.b = append(w.b, h[:]...)
 	}
-	n.id = w.Digest()
+	n.id = digest.Of(w.b)
 	return Step{n}
 }

@@ -1,0 +1,306 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"hewn.example/hewn/internal/digest"
+	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/source"
+	"hewn.example/hewn/internal/tree"
+)
+
+// A step has one canonical encoding: the identity of a step is a hash over it, and traces hold whole graphs in it. It is
+// written by hand because a trace of ten thousand steps must be read in a few milliseconds; JSON takes ten times that.
+//
+// Integers are varints, texts have their length in front, lists their number of elements. Nothing is optional.
+
+// maxList bounds every list of an encoding that is read: far above any real graph, far below what would exhaust memory.
+const maxList = 10_000_000
+
+var errTruncated = errors.New("engine: encoding ends too early or holds an impossible length")
+
+type writer struct{ b []byte }
+
+func (w *writer) num(n uint64)  { w.b = binary.AppendUvarint(w.b, n) }
+func (w *writer) text(s string) { w.num(uint64(len(s))); w.b = append(w.b, s...) }
+func (w *writer) bool(v bool) {
+	if v {
+		w.b = append(w.b, 1)
+	} else {
+		w.b = append(w.b, 0)
+	}
+}
+func (w *writer) texts(s []string) {
+	w.num(uint64(len(s)))
+	for _, v := range s {
+		w.text(v)
+	}
+}
+
+// reader reads what writer wrote. After the first error everything it gives is zero.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) num() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// count reads the number of elements of a list, each of which takes at least one byte.
+func (r *reader) count() int {
+	n := r.num()
+	if n > uint64(len(r.b)) || n > maxList {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) text() string {
+	n := r.count()
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail()
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *reader) bytes(n int) []byte {
+	if n > len(r.b) {
+		r.fail()
+		return make([]byte, n)
+	}
+	v := r.b[:n]
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) bool() bool { return r.byte() == 1 }
+
+func (r *reader) texts() []string {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	s := make([]string, n)
+	for i := range s {
+		s[i] = r.text()
+	}
+	return s
+}
+
+func (r *reader) fail() {
+	if r.err == nil {
+		r.err = errTruncated
+	}
+	r.b = nil
+}
+
+// encode writes n without its label and without its inputs.
+func (n *node) encode(w *writer) {
+	w.b = append(w.b, byte(n.Op))
+	switch n.Op {
+	case opTree:
+		w.text(n.Tree.String())
+	case opSource, opTarget:
+		w.text(n.Name)
+	case opFetch:
+		writeArtifact(w, n.Artifact)
+	case opGit:
+		w.texts([]string{n.Git.Repo, n.Git.Rev, n.Git.Commit, n.Git.Subdir})
+	case opNative:
+		w.text(n.Name)
+		w.text(string(n.Params))
+	case opRun:
+		writeCommand(w, n.Command)
+	}
+}
+
+// decodeNode reads what encode wrote. The inputs are still missing.
+func decodeNode(r *reader) *node {
+	n := &node{Op: op(r.byte())}
+	switch n.Op {
+	case opTree:
+		d, err := digest.Parse(r.text())
+		if err != nil {
+			r.fail()
+		}
+		n.Tree = tree.Of(d)
+	case opSource, opTarget:
+		n.Name = r.text()
+	case opFetch:
+		n.Artifact = readArtifact(r)
+	case opGit:
+		if t := r.texts(); len(t) == 4 {
+			n.Git = source.GitRef{Repo: t[0], Rev: t[1], Commit: t[2], Subdir: t[3]}
+		} else {
+			r.fail()
+		}
+	case opNative:
+		n.Name = r.text()
+		n.Params = []byte(r.text())
+	case opRun:
+		n.Command = readCommand(r)
+	default:
+		r.fail()
+	}
+	return n
+}
+
+func writeArtifact(w *writer, a source.Artifact) {
+	for _, s := range [...]string{string(a.Ecosystem), a.Name, a.Version, a.File, a.Path, a.URL, a.Integrity.String()} {
+		w.text(s)
+	}
+	w.num(uint64(a.Size))
+}
+
+func readArtifact(r *reader) source.Artifact {
+	a := source.Artifact{Ecosystem: source.Ecosystem(r.text()), Name: r.text(), Version: r.text(), File: r.text(), Path: r.text(), URL: r.text()}
+	if err := a.Integrity.UnmarshalText([]byte(r.text())); err != nil {
+		r.fail()
+	}
+	a.Size = int64(r.num())
+	return a
+}
+
+func writeCommand(w *writer, c *Command) {
+	w.texts(c.Args)
+	env := make([]string, 0, len(c.Env))
+	for k, v := range c.Env {
+		env = append(env, k+"="+v)
+	}
+	slices.Sort(env)
+	w.texts(env)
+	w.text(c.Dir)
+	at := make([]string, len(c.Layers))
+	for i, l := range c.Layers {
+		at[i] = l.At
+	}
+	w.texts(at)
+	w.texts(c.Outputs)
+	w.bool(c.AsRoot)
+	w.texts([]string{c.Platform.OS, c.Platform.Arch, c.Platform.Libc})
+	w.num(uint64(c.Limits.Time))
+	w.num(uint64(c.Limits.Memory))
+	w.num(uint64(c.Limits.Processes))
+}
+
+func readCommand(r *reader) *Command {
+	c := &Command{Args: r.texts()}
+	if env := r.texts(); len(env) > 0 {
+		c.Env = make(map[string]string, len(env))
+		for _, kv := range env {
+			i := strings.IndexByte(kv, '=')
+			if i < 0 {
+				r.fail()
+				return c
+			}
+			c.Env[kv[:i]] = kv[i+1:]
+		}
+	}
+	c.Dir = r.text()
+	for _, at := range r.texts() {
+		c.Layers = append(c.Layers, Layer{At: at})
+	}
+	c.Outputs = r.texts()
+	c.AsRoot = r.bool()
+	if p := r.texts(); len(p) == 3 {
+		c.Platform = platform.Platform{OS: p[0], Arch: p[1], Libc: p[2]}
+	} else {
+		r.fail()
+	}
+	c.Limits.Time = time.Duration(r.num())
+	c.Limits.Memory = int64(r.num())
+	c.Limits.Processes = int(r.num())
+	return c
+}
+
+// graphWriter writes a table of nodes in which inputs stand before what uses them.
+type graphWriter struct {
+	w     writer
+	index map[*node]int
+	n     int
+}
+
+// add writes n and everything that it depends on, unless the table has it, and gives its place. The graph may be deep,
+// so that the walk keeps a stack of its own.
+func (g *graphWriter) add(root *node) int {
+	if g.index == nil {
+		g.index = map[*node]int{}
+	}
+	type frame struct {
+		n    *node
+		next int
+	}
+	stack := []frame{{n: root}}
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if _, ok := g.index[top.n]; ok {
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		if top.next < len(top.n.in) {
+			top.next++
+			stack = append(stack, frame{n: top.n.in[top.next-1]})
+			continue
+		}
+		top.n.encode(&g.w)
+		g.w.text(top.n.Label)
+		g.w.num(uint64(len(top.n.in)))
+		for _, in := range top.n.in {
+			g.w.num(uint64(g.index[in]))
+		}
+		g.index[top.n] = g.n
+		g.n++
+	}
+	return g.index[root]
+}
+
+// readGraph reads a table of n nodes.
+func readGraph(r *reader, n int) ([]*node, error) {
+	nodes := make([]*node, 0, n)
+	for range n { // count has seen that n is at most the number of bytes
+		nd := decodeNode(r)
+		nd.Label = r.text()
+		for range r.count() {
+			i := r.num()
+			if i >= uint64(len(nodes)) {
+				r.fail()
+				break
+			}
+			nd.in = append(nd.in, nodes[i])
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		if nd.Op == opRun {
+			if len(nd.in) != len(nd.Command.Layers) {
+				return nil, errTruncated
+			}
+			for i := range nd.in {
+				nd.Command.Layers[i].Step = Step{nd.in[i]}
+			}
+		}
+		nodes = append(nodes, newStep(nd).n)
+	}
+	return nodes, nil
+}

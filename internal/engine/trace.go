@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+
+	"hewn.example/hewn/internal/digest"
+	"hewn.example/hewn/internal/platform"
+)
+
+// A trace is what a plan asked, what it was answered and what it returned. Its file is: the magic line, the SHA-256 of
+// the rest, the number of steps and the steps (those that were asked about and those of the result, in one table), the
+// number of questions and the questions, the place of the result in the table. The last number of the magic line rises
+// whenever any of that changes; a trace that cannot be read is no trace, and the plan runs.
+const traceMagic = "hewn trace 1\n"
+
+type trace struct {
+	asked  []asked
+	result Step
+	nodes  []*node // of a trace that was read: all steps in it
+}
+
+// traceKey is the name under which the trace of a target is kept. identity changes with the plan's code.
+func traceKey(target, identity string, p platform.Platform) string {
+	text, _ := json.Marshal([]string{target, identity, p.OS, p.Arch, p.Libc}) // texts only: cannot fail
+	return "plan-" + digest.Of(text).Hex()
+}
+
+func (t *trace) encode() ([]byte, error) {
+	var g graphWriter
+	var q writer
+	q.num(uint64(len(t.asked)))
+	for _, a := range t.asked {
+		q.b = append(q.b, byte(a.kind))
+		if a.kind == askArtifacts {
+			raw, err := json.Marshal(a.pins)
+			if err != nil {
+				return nil, err
+			}
+			q.text(string(raw))
+		} else {
+			q.num(uint64(g.add(a.on)))
+			q.text(a.arg)
+		}
+		h := a.answer.Hash()
+		q.b = append(q.b, h[:]...)
+		q.num(uint64(a.answer.Size()))
+	}
+	q.num(uint64(g.add(t.result.n)))
+
+	var body writer
+	body.num(uint64(g.n))
+	body.b = append(body.b, g.w.b...)
+	body.b = append(body.b, q.b...)
+	h := digest.Of(body.b).Hash()
+	return append(append([]byte(traceMagic), h[:]...), body.b...), nil
+}
+
+func decodeTrace(b []byte) (*trace, error) {
+	rest, ok := bytes.CutPrefix(b, []byte(traceMagic))
+	if !ok || len(rest) < 32 {
+		return nil, errors.New("engine: not a trace of this version")
+	}
+	if h := digest.Of(rest[32:]).Hash(); !bytes.Equal(h[:], rest[:32]) {
+		return nil, errors.New("engine: trace is damaged")
+	}
+	r := &reader{b: rest[32:]}
+	nodes, err := readGraph(r, r.count())
+	if err != nil {
+		return nil, err
+	}
+	pick := func() *node {
+		i := r.num()
+		if i >= uint64(len(nodes)) {
+			r.fail()
+			return nil
+		}
+		return nodes[i]
+	}
+	t := &trace{nodes: nodes}
+	for range r.count() {
+		var a asked
+		a.kind = askKind(r.byte())
+		if a.kind == askArtifacts {
+			if json.Unmarshal([]byte(r.text()), &a.pins) != nil {
+				r.fail()
+			}
+		} else {
+			a.on, a.arg = pick(), r.text()
+		}
+		hash := r.bytes(32)
+		size := r.num()
+		if r.err != nil {
+			return nil, r.err
+		}
+		if a.answer, err = digest.New(hash, int64(size)); err != nil {
+			return nil, err
+		}
+		t.asked = append(t.asked, a)
+	}
+	t.result = Step{pick()}
+	if r.err == nil && len(r.b) != 0 {
+		r.fail()
+	}
+	return t, r.err
+}
+
+// holds asks the questions of t again, in their order, and says whether all answers are what they were. An error that
+// is no answer counts as a difference: the plan, when it runs, meets it where it can be explained.
+func (t *trace) holds(ctx context.Context, w world) bool {
+	for _, a := range t.asked {
+		v, err := reply(ctx, w, a.question)
+		if err != nil || digest.Of([]byte(v.text)) != a.answer {
+			return false
+		}
+	}
+	return true
+}
