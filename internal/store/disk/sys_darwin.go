@@ -1,0 +1,31 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bootID names this run of the machine's kernel.
+func bootID() string {
+	tv, err := unix.SysctlTimeval("kern.boottime")
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(tv.Sec)
+}
+
+// syncFS makes everything durable that can be made so here.
+func syncFS(*os.File) error { return unix.Sync() }
+
+// clone is not to be had for open files here.
+func clone(_, _ *os.File) error { return errors.ErrUnsupported }
+
+func changeTime(st *syscall.Stat_t) time.Time { return time.Unix(st.Ctimespec.Unix()) }
+
+// hasForeignAttributes matters for overlay file systems only, which do not exist here.
+func hasForeignAttributes(*os.File) bool { return false }
