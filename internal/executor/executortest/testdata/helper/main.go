@@ -1,0 +1,41 @@
+// Command helper is the whole root of the conformance suite's actions: a static program whose first argument says what
+// to try. It prints what happened; where something must not be possible, it fails if it was.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		fail("no task")
+	}
+	task, ok := tasks[os.Args[1]]
+	if !ok {
+		fail("no such task %q", os.Args[1])
+	}
+	task(os.Args[2:])
+}
+
+// tasks are all that the helper can do; each calls fail where the sandbox let through what it must not.
+var tasks = map[string]func(args []string){
+	"true": func([]string) {},
+	"echo": func(args []string) {
+		for _, a := range args {
+			fmt.Println(a)
+		}
+	},
+	"write": func(args []string) { check(os.WriteFile(args[0], []byte(args[1]), 0o644)) },
+}
+
+func fail(format string, args ...any) {
+	fmt.Printf("FAIL: "+format+"\n", args...)
+	os.Exit(1)
+}
+
+func check(err error) {
+	if err != nil {
+		fail("%v", err)
+	}
+}

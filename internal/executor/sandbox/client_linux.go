@@ -1,0 +1,134 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"hewn.example/hewn/internal/diag"
+)
+
+// client is hewn's side of the server. It starts the server when it is first needed: a build with nothing to do never
+// pays for it.
+type client struct {
+	dir   string   // this process's directory below Config.TempDir
+	roots []string // directories to show to the server
+
+	mu      sync.Mutex
+	conn    *net.UnixConn
+	process *os.Process
+	ended   chan struct{}
+	failed  error
+	closed  bool
+}
+
+// call sends a request and gives the socket on which the answer comes.
+func (c *client) call(rq *request, files ...int) (*net.UnixConn, error) {
+	own, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(theirs)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err = c.start(); err == nil {
+		err = send(c.conn, rq, append([]int{theirs}, files...)...)
+	}
+	if err != nil {
+		own.Close()
+		return nil, err
+	}
+	return own, nil
+}
+
+// start starts the server unless it runs. The caller holds mu.
+func (c *client) start() error {
+	if c.conn != nil || c.failed != nil {
+		return c.failed
+	}
+	if c.closed {
+		return context.Canceled
+	}
+	c.failed = c.launch()
+	return c.failed
+}
+
+func (c *client) launch() error {
+	scratch := filepath.Join(c.dir, "base")
+	if err := os.MkdirAll(scratch, 0o755); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	conf, err := json.Marshal(serverConfig{Scratch: scratch, Roots: append([]string{c.dir}, c.roots...)})
+	if err != nil {
+		return err
+	}
+	conn, theirs, err := socketPair()
+	if err != nil {
+		return err
+	}
+	control := os.NewFile(uintptr(theirs), "control")
+	defer control.Close()
+	cmd := &exec.Cmd{
+		Path: "/proc/self/exe", Args: []string{serverName, string(conf)}, Env: []string{}, Dir: "/",
+		ExtraFiles: []*os.File{control},
+		SysProcAttr: &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+			Pdeathsig:   syscall.SIGKILL, // the closed socket would do; this also works while the server is stopped
+			Setsid:      true,            // a terminal's Ctrl-C is for hewn, which ends what must end
+		},
+	}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		// The kernel sends the death signal when the thread that forked ends, so it must live as long as the server.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		conn.Close()
+		return noNamespaces(err)
+	}
+	var hello reply
+	if _, err := receive(conn, &hello); err != nil {
+		err = fmt.Errorf("the sandbox's server ended at once: %w", err)
+		conn.Close()
+		<-ended
+		return diag.Environmentf("sandbox", "cannot start the sandbox").Because(err)
+	}
+	if hello.Err != "" {
+		conn.Close()
+		<-ended
+		return refusal(&hello)
+	}
+	c.conn, c.process, c.ended = conn, cmd.Process, ended
+	return nil
+}
+
+// stop ends the server and everything that it runs, and waits until all of it is gone.
+func (c *client) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.conn == nil {
+		return
+	}
+	c.conn.Close()
+	c.process.Kill()
+	<-c.ended
+	c.conn = nil
+}

@@ -1,0 +1,290 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/executor"
+)
+
+// Execute runs one action.
+func (s *Sandbox) Execute(ctx context.Context, r executor.Request) (*executor.Outcome, error) {
+	if r.Action.Platform.OS != "linux" {
+		return nil, diag.Environmentf("platform", "cannot run `%s`: it is an action for %s", r.Label, r.Action.Platform)
+	}
+	layers := r.Layers
+	if len(layers) == 0 {
+		layers = []executor.Layer{{Tree: r.Action.Root, At: "/"}}
+	}
+	trees, err := wrapLayers(ctx, s.conf.Store, layers)
+	if err != nil {
+		return nil, err
+	}
+	lowers, release, err := views(ctx, s.conf.Views, trees)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	x := &execution{sandbox: s, request: &r, lowers: lowers, log: &logKeeper{dir: s.dir, max: s.conf.MaxLog}}
+	defer x.close()
+	return x.run(ctx)
+}
+
+// execution is one action on hewn's side.
+type execution struct {
+	sandbox *Sandbox
+	request *executor.Request
+	lowers  []string
+	dir     string
+	mode    Mode
+	upper   int // descriptor, where the upper directory is not visible from here
+	log     *logKeeper
+	kept    bool
+}
+
+func (x *execution) close() {
+	x.log.close()
+	if x.upper > 0 {
+		unix.Close(x.upper)
+	}
+	if x.dir != "" && !x.kept {
+		removeAll(x.dir)
+	}
+}
+
+func (x *execution) run(ctx context.Context) (*executor.Outcome, error) {
+	rep, why, err := x.attempt(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &executor.Outcome{
+		ExitCode: exitCode(rep.Status), Killed: rep.Killed, Wall: time.Duration(rep.WallNs), PeakRSS: rep.PeakRSS,
+	}
+	if why != "" {
+		out.Killed = why
+	}
+	switch rep.Stage {
+	case "":
+	case stageDir, stageExec:
+		out.ExitCode = x.notStarted(rep)
+	case stageNamespace, stageProc:
+		return nil, refusal(rep)
+	default:
+		return nil, diag.Environmentf("sandbox", "cannot set up the sandbox of `%s`", x.request.Label).Because(errors.New(rep.Err))
+	}
+	// A result counts, and a failure's log is kept, although the caller has given up meanwhile.
+	keepCtx := context.WithoutCancel(ctx)
+	if out.Log, err = x.log.store(keepCtx, x.sandbox.conf.Store); err != nil {
+		return nil, err
+	}
+	if out.Killed != "" && out.ExitCode == 0 {
+		out.ExitCode = 128 + int(unix.SIGKILL)
+	}
+	if out.ExitCode == 0 {
+		c := &collector{store: x.sandbox.conf.Store, upper: x.upperDir(), lower: x.mode != ModeCopy, ctx: ctx}
+		if out.Output, out.Missing, err = c.collect(ctx, x.request.Action.Root, x.request.Action.Outputs); err != nil {
+			return nil, err
+		}
+	}
+	if out.ExitCode != 0 || len(out.Missing) > 0 {
+		out.Hints = hints(x.log.last(64<<10), out)
+		if x.request.KeepFailed {
+			if out.Kept, err = x.keep(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// upperDir is the host's name of the directory with all that the action wrote.
+func (x *execution) upperDir() string {
+	switch x.mode {
+	case ModeTmpfs:
+		return fmt.Sprintf("/proc/self/fd/%d", x.upper)
+	case ModeCopy:
+		return x.dir + "/root"
+	}
+	return x.dir + "/upper"
+}
+
+// attempt runs the command, with the next mode where the machine refuses one.
+func (x *execution) attempt(ctx context.Context) (*reply, string, error) {
+	forced := x.sandbox.conf.Mode
+	x.mode, _ = x.sandbox.mode.Load().(Mode)
+	if x.mode == ModeAuto {
+		x.mode = ModeOverlay
+	}
+	for {
+		rep, why, err := x.once(ctx)
+		if err != nil || rep.Stage != stageRoot || forced != ModeAuto || x.mode == ModeCopy {
+			if err == nil && rep.Stage != stageRoot && forced == ModeAuto {
+				x.sandbox.mode.Store(x.mode)
+			}
+			return rep, why, err
+		}
+		switch x.mode {
+		case ModeOverlay:
+			x.mode = ModeTmpfs
+		default:
+			x.mode = ModeCopy
+		}
+		removeAll(x.dir)
+		x.dir = ""
+	}
+}
+
+// once runs the command in a root of the given mode.
+func (x *execution) once(ctx context.Context) (*reply, string, error) {
+	a, s := &x.request.Action, x.sandbox
+	var err error
+	if x.dir, err = s.newDir(); err != nil {
+		return nil, "", err
+	}
+	if x.mode == ModeCopy {
+		if err := copyRoot(ctx, x.lowers, x.dir+"/root"); err != nil {
+			return nil, "", fmt.Errorf("copy the root of `%s`: %w", x.request.Label, err)
+		}
+	}
+	rq := &request{Op: opRun, Root: &root{Mode: x.mode, Lowers: x.lowers, Dir: x.dir, Make: directories(a.Env, a.Outputs)}, Proc: &proc{
+		Args: a.Args, Env: a.Env, Dir: a.Dir, AsRoot: a.AsRoot, Memory: x.request.Limits.Memory, Processes: x.request.Limits.Processes,
+	}}
+	logR, logW, err := os.Pipe()
+	if err != nil {
+		return nil, "", err
+	}
+	defer logR.Close()
+	own, err := s.client.call(rq, int(logW.Fd()))
+	logW.Close()
+	if err != nil {
+		return nil, "", err
+	}
+	defer own.Close()
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		var w io.Writer = x.log
+		if x.request.Log != nil {
+			w = io.MultiWriter(x.log, quiet{x.request.Log})
+		}
+		io.Copy(w, logR)
+	}()
+	rep, why, err := x.await(ctx, own)
+	if err != nil {
+		logR.Close()
+	}
+	<-logged
+	return rep, why, err
+}
+
+// await waits for the end of a command, and asks for it when time is up or the caller gives up.
+func (x *execution) await(ctx context.Context, own *net.UnixConn) (*reply, string, error) {
+	type answer struct {
+		rep   reply
+		files []int
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		var a answer
+		a.files, a.err = receive(own, &a.rep)
+		answers <- a
+	}()
+	var timeout <-chan time.Time
+	if x.request.Limits.Time > 0 {
+		t := time.NewTimer(x.request.Limits.Time)
+		defer t.Stop()
+		timeout = t.C
+	}
+	done, why := ctx.Done(), ""
+	for {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				return nil, "", diag.Environmentf("sandbox", "the sandbox's server ended while `%s` ran", x.request.Label).Because(a.err)
+			}
+			if len(a.files) > 0 {
+				x.upper = a.files[0]
+				closeAll(a.files[1:])
+			}
+			return &a.rep, why, nil
+		case <-timeout:
+			timeout, why = nil, "time"
+			own.CloseWrite()
+		case <-done:
+			done = nil
+			if why == "" {
+				why = "cancelled"
+			}
+			own.CloseWrite()
+		}
+	}
+}
+
+// notStarted writes into the log why a command could not be started and gives the exit code that shells give then.
+func (x *execution) notStarted(rep *reply) int {
+	a := &x.request.Action
+	errno := syscall.Errno(rep.Errno)
+	msg, code := fmt.Sprintf("hewn: cannot run `%s`: %s\n", a.Args[0], errno), 126
+	if rep.Stage == stageDir {
+		msg = fmt.Sprintf("hewn: cannot enter the working directory `%s`: %s\n", a.Dir, errno)
+	} else if errno == unix.ENOENT {
+		code = 127
+		msg = fmt.Sprintf("hewn: cannot run `%s`: no such program in the root, or its interpreter is missing\n", a.Args[0])
+	}
+	x.log.Write([]byte(msg))
+	if x.request.Log != nil {
+		io.WriteString(x.request.Log, msg)
+	}
+	return code
+}
+
+// directories are those that must exist before a command runs: its home and, as the protocol of remote execution has
+// it, the parents of its outputs.
+func directories(env, outputs []string) []string {
+	var dirs []string
+	seen := map[string]bool{"/": true, "/tmp": true, "/tmp/home": true}
+	add := func(d string) {
+		if !seen[d] {
+			seen[d] = true
+			dirs = append(dirs, d)
+		}
+	}
+	for _, kv := range env {
+		if home, ok := strings.CutPrefix(kv, "HOME="); ok && path.IsAbs(home) {
+			add(path.Clean(home))
+		}
+	}
+	for _, o := range outputs {
+		add(path.Dir(o))
+	}
+	return dirs
+}
+
+// exitCode turns a wait status into a shell's exit code.
+func exitCode(status int) int {
+	ws := syscall.WaitStatus(status)
+	if ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
+}
+
+// quiet goes on when a writer fails: an action must not end because nobody reads its log.
+type quiet struct{ w io.Writer }
+
+func (q quiet) Write(p []byte) (int, error) {
+	q.w.Write(p)
+	return len(p), nil
+}

@@ -1,0 +1,144 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"hewn.example/hewn/internal/executor"
+)
+
+var (
+	_ executor.Executor = (*Sandbox)(nil)
+	_ executor.Sessions = (*Sandbox)(nil)
+)
+
+// Sandbox runs actions and sessions. It is safe for concurrent use.
+type Sandbox struct {
+	conf   Config
+	dir    string // of this process, below conf.TempDir
+	lock   *os.File
+	client *client
+	mode   atomic.Value // Mode: the one that worked, where conf.Mode is ModeAuto
+	next   atomic.Int64
+	once   sync.Once
+}
+
+// New makes a sandbox in conf.TempDir and removes what killed processes left there. It starts nothing yet; whether the
+// machine allows what is needed shows with the first action (Probe tells before). Close ends it.
+func New(conf Config) (*Sandbox, error) {
+	if conf.MaxLog == 0 {
+		conf.MaxLog = defaultMaxLog
+	}
+	temp, err := filepath.Abs(conf.TempDir)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	conf.TempDir = temp
+	if err := os.MkdirAll(temp, 0o700); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	sweep(temp)
+	dir, err := os.MkdirTemp(temp, "run-")
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	s := &Sandbox{conf: conf, dir: dir, lock: lock, client: &client{dir: dir, roots: conf.Roots}}
+	s.mode.Store(conf.Mode)
+	return s, nil
+}
+
+// Close ends all that runs, waits for it and removes what is on disk, but for roots that were kept.
+func (s *Sandbox) Close() error {
+	var err error
+	s.once.Do(func() {
+		s.client.stop()
+		err = removeAll(s.dir)
+		s.lock.Close()
+	})
+	return err
+}
+
+// newDir makes a directory for one root.
+func (s *Sandbox) newDir() (string, error) {
+	dir := filepath.Join(s.dir, strconv.FormatInt(s.next.Add(1), 10))
+	for _, d := range []string{dir, dir + "/upper", dir + "/work"} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return "", fmt.Errorf("sandbox: %w", err)
+		}
+	}
+	return dir, nil
+}
+
+// lockDir marks a directory as that of a living process: the lock ends with it, however it ends.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// sweep removes the directories of processes that are gone. Errors don't matter: the next one tries again.
+func sweep(temp string) {
+	entries, err := os.ReadDir(temp)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "run-") {
+			continue
+		}
+		dir := filepath.Join(temp, e.Name())
+		f, err := os.Open(filepath.Join(dir, "lock"))
+		if errors.Is(err, fs.ErrNotExist) {
+			// Killed between mkdir and lock, or just being made: only the first stays as it is for long.
+			if info, err := e.Info(); err == nil && staleAfter(info.ModTime()) {
+				removeAll(dir)
+			}
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			removeAll(dir)
+		}
+		f.Close()
+	}
+}
+
+// removeAll removes a directory that an action wrote to, whatever modes it set.
+func removeAll(dir string) error {
+	err := os.RemoveAll(dir)
+	if err == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		// A directory is visited before it is read, so that this makes it readable.
+		if d != nil && d.IsDir() {
+			if info, err := d.Info(); err == nil && info.Mode()&0o700 != 0o700 {
+				os.Chmod(p, 0o700)
+			}
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}

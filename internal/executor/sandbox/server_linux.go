@@ -1,0 +1,174 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// serverName is the name under which hewn starts itself as the sandbox's server.
+const serverName = "hewn-sandbox"
+
+// controlFD is where the server finds the main socket.
+const controlFD = 3
+
+// serverConfig is the server's only argument.
+type serverConfig struct {
+	Scratch string   `json:"scratch"` // an empty directory of the host
+	Roots   []string `json:"roots"`   // directories of the host that will be needed
+}
+
+// ServerMain makes this process the sandbox's server if it was started as one, and then never returns. It must be the
+// first call in main, and in TestMain of tests that run actions; args is os.Args. It gives false in any other process.
+func ServerMain(args []string) bool {
+	if len(args) != 2 || args[0] != serverName {
+		return false
+	}
+	runtime.LockOSThread()
+	c, err := unixConn(controlFD)
+	if err != nil {
+		os.Exit(3)
+	}
+	s, err := newServer(args[1])
+	hello := &reply{}
+	if err != nil {
+		stage := stageNamespace
+		if pe := (*procError)(nil); errors.As(err, &pe) {
+			stage = stageProc
+		}
+		hello.fail(stage, err)
+	}
+	if send(c, hello) != nil || err != nil {
+		os.Exit(3)
+	}
+	go s.serve(c)
+	s.base.serveHost()
+	return true
+}
+
+// server is the state of the process that ServerMain is.
+type server struct {
+	base     *base
+	sessions sessions
+}
+
+func newServer(config string) (*server, error) {
+	var conf serverConfig
+	if err := json.Unmarshal([]byte(config), &conf); err != nil {
+		return nil, err
+	}
+	os.Clearenv()
+	b, err := newBase(conf.Scratch)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for _, dir := range conf.Roots {
+			b.path(dir, dir) // an error comes back when it is used
+		}
+	}()
+	return &server{base: b}, nil
+}
+
+// serve takes requests until hewn closes the socket or dies; then the server exits. It is pid 1 of its pid namespace:
+// the kernel kills everything that it ever started.
+func (s *server) serve(c *net.UnixConn) {
+	for {
+		var rq request
+		files, err := receive(c, &rq)
+		if err != nil || len(files) == 0 {
+			os.Exit(0)
+		}
+		own, err := unixConn(files[0])
+		if err != nil {
+			closeAll(files[1:])
+			continue
+		}
+		go s.handle(&rq, own, files[1:])
+	}
+}
+
+// handle does one request. files belong to it.
+func (s *server) handle(rq *request, own *net.UnixConn, files []int) {
+	defer own.Close()
+	switch rq.Op {
+	case opRun:
+		s.run(rq, own, files)
+	default:
+		s.sessions.handle(s, rq, own, files)
+	}
+}
+
+// run runs one action; files holds its standard streams' other ends: the log, which is stdout and stderr.
+func (s *server) run(rq *request, own *net.UnixConn, files []int) {
+	j, err := s.newJob(rq, files, 1)
+	if err != nil {
+		send(own, (&reply{}).fail(stageChild, err))
+		return
+	}
+	places, err := s.base.locate(rq.Root)
+	if err != nil {
+		closeAll(j.stdio[:])
+		send(own, (&reply{}).fail(stageRoot, err))
+		return
+	}
+	go j.obey(own)
+	var r *reply
+	var upper int
+	onThread(func() error {
+		r, upper = j.runAction(places)
+		return nil
+	})
+	if upper >= 0 {
+		defer unix.Close(upper)
+		send(own, r, upper)
+		return
+	}
+	send(own, r)
+}
+
+// newJob makes a job of a request. want is how many files must have come: 1 for a log, 3 for stdin, stdout and stderr.
+func (s *server) newJob(rq *request, files []int, want int) (*job, error) {
+	if rq.Proc == nil || len(files) != want {
+		closeAll(files)
+		return nil, fmt.Errorf("a request with %d files", len(files))
+	}
+	j := &job{base: s.base, root: rq.Root, proc: rq.Proc}
+	if want == 3 {
+		j.stdio = [3]int(files)
+		return j, nil
+	}
+	null, err := unix.Open(filepath.Join("/dev", "null"), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		closeAll(files)
+		return nil, err
+	}
+	second, err := unix.FcntlInt(uintptr(files[0]), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		unix.Close(null)
+		closeAll(files)
+		return nil, err
+	}
+	j.stdio = [3]int{null, files[0], second}
+	return j, nil
+}
+
+// obey carries out what hewn says about a running job, and ends the job when hewn closes the socket.
+func (j *job) obey(own *net.UnixConn) {
+	for {
+		var c control
+		if _, err := receive(own, &c); err != nil {
+			j.kill("")
+			return
+		}
+		if c.Signal > 0 {
+			j.signal(c.Signal)
+		}
+	}
+}
