@@ -1,0 +1,229 @@
+package node
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"hewn.example/hewn/internal/archive"
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/digest"
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/store"
+	"hewn.example/hewn/internal/tree"
+)
+
+// unpackDef turns an npm tarball into the package's folder as npm leaves it: the first path component is dropped, links
+// are left out, a lone .gitignore becomes .npmignore, commands are executable and have no carriage return in their
+// first line.
+var unpackDef = engine.NativeDef{Name: "npm-unpack", Version: 1, Run: unpack}
+
+type unpackParams struct {
+	File string   `json:"file,omitempty"` // the tarball in the input; empty: the input's only file
+	Bins []string `json:"bins,omitempty"` // files of the package that are commands, sorted
+}
+
+// maxBin bounds a command whose first line has to be mended: such scripts are written by hand.
+const maxBin = 16 << 20
+
+type packed struct {
+	digest digest.Digest
+	exec   bool
+}
+
+func unpack(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
+	var p unpackParams
+	if err := json.Unmarshal(c.Params, &p); err != nil {
+		return tree.Tree{}, err
+	}
+	name, d, err := tarball(ctx, c, p.File)
+	if err != nil {
+		return tree.Tree{}, err
+	}
+	raw, err := c.Store.Open(ctx, d)
+	if err != nil {
+		return tree.Tree{}, err
+	}
+	defer raw.Close()
+	plain, err := archive.Decompress(raw, name)
+	if err != nil {
+		return tree.Tree{}, broken(name, err)
+	}
+	defer plain.Close()
+
+	u := unpacker{ctx: ctx, store: c.Store, files: map[string]packed{}, dirs: map[string]bool{}, left: archive.DefaultLimits.Bytes}
+	if err := u.read(tar.NewReader(plain)); err != nil {
+		return tree.Tree{}, broken(name, err)
+	}
+	for _, bin := range p.Bins {
+		if err := u.fixBin(bin); err != nil {
+			return tree.Tree{}, fmt.Errorf("%s: %s: %w", name, bin, err)
+		}
+	}
+	return u.tree()
+}
+
+func broken(name string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return diag.Inputf("archive-broken", "cannot unpack npm package `%s`", name).Because(err)
+}
+
+// tarball finds the file to unpack in the step's input.
+func tarball(ctx context.Context, c engine.NativeCall, file string) (string, digest.Digest, error) {
+	if len(c.Inputs) != 1 {
+		return "", digest.Digest{}, fmt.Errorf("npm-unpack: want one input, got %d", len(c.Inputs))
+	}
+	if file != "" {
+		e, err := tree.Lookup(ctx, c.Store, c.Inputs[0], file)
+		if err == nil && e.Kind != tree.KindFile {
+			err = fmt.Errorf("%s is no file", file)
+		}
+		return file, e.Digest, err
+	}
+	dir, err := c.Store.Directory(ctx, c.Inputs[0])
+	if err != nil {
+		return "", digest.Digest{}, err
+	}
+	if len(dir.Files) != 1 {
+		return "", digest.Digest{}, fmt.Errorf("npm-unpack: the input has %d files, want one", len(dir.Files))
+	}
+	return dir.Files[0].Name, dir.Files[0].Digest, nil
+}
+
+type unpacker struct {
+	ctx     context.Context
+	store   store.Store
+	files   map[string]packed
+	dirs    map[string]bool // directories that stand in the archive themselves
+	left    int64           // bytes that may still be unpacked
+	entries int
+}
+
+func (u *unpacker) read(tr *tar.Reader) error {
+	for {
+		if err := u.ctx.Err(); err != nil {
+			return context.Cause(u.ctx)
+		}
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if u.entries++; u.entries > archive.DefaultLimits.Entries {
+			return fmt.Errorf("more than %d entries", archive.DefaultLimits.Entries)
+		}
+		if err := u.entry(tr, h); err != nil {
+			return fmt.Errorf("entry %q: %w", h.Name, err)
+		}
+	}
+}
+
+func (u *unpacker) entry(tr *tar.Reader, h *tar.Header) error {
+	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir {
+		return nil // npm leaves out links and whatever else a package cannot hold
+	}
+	_, rest, ok := strings.Cut(h.Name, "/")
+	if !ok {
+		return nil
+	}
+	if strings.Contains("/"+rest+"/", "/../") {
+		return archive.ErrParent
+	}
+	if strings.ContainsRune(rest, 0) || !utf8.ValidString(rest) {
+		return archive.ErrName
+	}
+	to := strings.TrimPrefix(path.Clean("/"+rest), "/")
+	if h.Typeflag == tar.TypeDir {
+		if to != "" {
+			u.dirs[to] = true
+		}
+		return nil
+	}
+	if to == "" {
+		return archive.ErrName
+	}
+	if path.Base(to) == ".gitignore" {
+		// What npm packs had its .gitignore read as .npmignore where there was no other.
+		ignore := strings.TrimSuffix(to, ".gitignore") + ".npmignore"
+		if _, saw := u.files[ignore]; saw {
+			return nil
+		}
+		to = ignore
+	}
+	if h.Size > u.left || h.Size > archive.DefaultLimits.File {
+		return archive.ErrTooLarge
+	}
+	u.left -= h.Size
+	d, err := keep(u.ctx, u.store, tr, h.Size)
+	if err != nil {
+		return err
+	}
+	u.files[to] = packed{d, h.Mode&0o111 != 0}
+	return nil
+}
+
+// keep stores a file of known size; small ones in one piece, which is cheaper.
+func keep(ctx context.Context, s store.Blobs, r io.Reader, size int64) (digest.Digest, error) {
+	const small = 256 << 10
+	if size > small {
+		return s.Ingest(ctx, r)
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return digest.Digest{}, err
+	}
+	return s.Put(ctx, b)
+}
+
+var windowsHashBang = regexp.MustCompile(`^(#![^\n]+)\r\n`)
+
+// fixBin does to a command what npm does when it links it.
+func (u *unpacker) fixBin(bin string) error {
+	f, ok := u.files[bin]
+	if !ok {
+		return nil // npm links nothing then
+	}
+	f.exec = true
+	if f.digest.Size() <= maxBin {
+		b, err := store.ReadBlob(u.ctx, u.store, f.digest, maxBin)
+		if err != nil {
+			return err
+		}
+		if bytes.HasPrefix(b, []byte("#!")) && windowsHashBang.Match(b[:min(len(b), 2048)]) {
+			if f.digest, err = u.store.Put(u.ctx, windowsHashBang.ReplaceAll(b, []byte("$1\n"))); err != nil {
+				return err
+			}
+		}
+	}
+	u.files[bin] = f
+	return nil
+}
+
+func (u *unpacker) tree() (tree.Tree, error) {
+	b := tree.NewBuilder()
+	for _, p := range slices.Sorted(maps.Keys(u.files)) {
+		if err := b.File(p, u.files[p].digest, u.files[p].exec); err != nil {
+			return tree.Tree{}, err
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(u.dirs)) {
+		if err := b.Dir(p); err != nil {
+			return tree.Tree{}, err
+		}
+	}
+	return b.Build(u.ctx, u.store)
+}
