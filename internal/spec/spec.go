@@ -1,96 +1,176 @@
-// Package spec is what recipes describe and upper layers carry out, as plain values: applications with their services,
-// and checks. Package recipe fills them, packages service and check carry them out, package image reads them.
-//
-// A value is complete: whoever carries it out looks nothing up in the recipe but the targets that it names. Validate
-// says everything that can be wrong with a value by itself.
+// Package spec is what recipes describe and upper layers carry out: applications with their services, as values.
 package spec
 
 import (
+	"path"
+	"slices"
+	"strings"
 	"time"
 
-	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/diag"
 )
 
-// App is an application that `hewn up` starts: services that together do something for a person.
+// App is an application that `hewn up` starts: services over the roots of targets, in one private network.
 type App struct {
 	Name     string
-	Services []Service
-	// Setup is what has to be done before the services it names start, in this order: create a database, migrate it.
-	Setup []Setup
-	// State is the names of the state directories that survive the end of a session. Services and setups mount them
-	// (StateDirs); a name that none mounts is an error, and so is the reverse.
-	State []string
-	// Env is set for every service and setup; their own variables come on top.
-	Env map[string]string
-	// Ready says when the application as a whole is ready, after all of its services are.
-	Ready Probe
-	// URL is where a browser finds the application, in terms of the session's own network:
-	// "http://127.0.0.1:9000/". What a person is shown has the port of the host in its place.
+	Services []Service // in the order in which they are declared; After decides in which they start
+	Ports    []Port    // what is shown on the host's loopback
+	// URL is the path of the first page, below the address of the first port: "/if/admin/".
 	URL string
-	// Credentials is what a person needs to log in for the first time, as text: "user akadmin, password hewn".
-	Credentials string
+	// Welcome is said once everything is ready; {url} and {secret:NAME} are filled in.
+	Welcome string
+	// Secrets are made at random for a new state directory and kept there; environments refer to them as {secret:NAME}.
+	Secrets []string
+	// Run is the environment of `hewn run`, in which a command is started without the services.
+	Run Environment
 }
 
-// Service is a process that stays up.
+// Environment is where a command finds itself.
+type Environment struct {
+	Target string // the target whose tree is the root
+	Env    map[string]string
+	Dir    string
+	AsRoot bool
+	Tmpfs  []string          // absolute paths that get an empty tmpfs
+	State  map[string]string // absolute path in the root -> name of a directory of the state, which survives
+}
+
+// Service is a process that runs while the application is up, or, if Once, has to end well before those after it start.
 type Service struct {
-	Name      string
-	Root      string   // the target whose tree serves as /
-	Command   []string // and its arguments
-	Env       map[string]string
-	Dir       string            // working directory; empty: "/"
-	AsRoot    bool              // uid 0 inside instead of 1000
-	After     []string          // services that are ready, and setups that are done, before this one starts
-	Ready     Probe             // none: ready as soon as it runs
-	StateDirs map[string]string // absolute path inside -> name of a state directory
-	Tmpfs     []string          // absolute paths of empty directories in memory
-	Restart   bool              // started again when it ends by itself; otherwise its end is that of the application
-	Ports     []Port            // that the host may reach
-	Stop      Stop
+	Name    string
+	Command []string
+	Environment
+	After   []string // services that must be ready (or, if Once, done) before
+	Once    bool
+	Ready   Ready
+	Restart bool          // start it again when it ends
+	Grace   time.Duration // between SIGTERM and SIGKILL; 0 means 10 s
+	Signal  string        // what asks it to end: "TERM" (default), "INT", "QUIT"
 }
 
-// Setup is a command that runs to its end before what stands After it.
-type Setup struct {
-	Name      string
-	Root      string
-	Command   []string
-	Env       map[string]string
-	Dir       string
-	AsRoot    bool
-	After     []string
-	StateDirs map[string]string
-	Tmpfs     []string
+// Ready says how it shows that a service is ready. The zero value means as soon as it runs.
+type Ready struct {
+	HTTP    string   // address inside ("http://127.0.0.1:9000/-/health/ready/") that answers with a 2xx
+	Command []string // a command in the service's environment that exits with 0
+	Timeout time.Duration
 }
 
-// Port is a TCP port on the loopback address of the session that the host is given a way to.
+// Port shows a port inside on the host's loopback.
 type Port struct {
-	Name string // "http"
-	Port int
+	Name   string
+	Inside int // port on the session's loopback
+	Host   int // preferred port of the host; another is taken where it is in use
 }
 
-// Stop says how a service ends when it is asked to.
-type Stop struct {
-	Signal string        // "TERM" (the default), "INT", "QUIT"
-	Grace  time.Duration // until it is killed; zero: 10 s
+// Validate says what is wrong with an application, naming the service and the field.
+func (a *App) Validate() error {
+	bad := func(where, format string, args ...any) error {
+		return diag.Inputf("bad-app", format, args...).At(diag.Position{Key: a.Name + "." + where})
+	}
+	if a.Name == "" || len(a.Services) == 0 {
+		return bad("services", "an application needs a name and at least one service")
+	}
+	names := make([]string, 0, len(a.Services))
+	for _, s := range a.Services {
+		if s.Name == "" || slices.Contains(names, s.Name) {
+			return bad("services", "the name `%s` of a service is empty or stands twice", s.Name)
+		}
+		names = append(names, s.Name)
+	}
+	for _, s := range a.Services {
+		if err := s.validate(names, bad); err != nil {
+			return err
+		}
+	}
+	for _, p := range a.Ports {
+		if p.Inside < 1 || p.Inside > 65535 || p.Host < 0 || p.Host > 65535 {
+			return bad("ports", "port `%s` is out of range", p.Name)
+		}
+	}
+	if c := a.cycle(); c != nil {
+		return bad("services", "services wait for each other: %s", strings.Join(c, " -> "))
+	}
+	return nil
 }
 
-// Probe says how to find out whether something is ready. Exactly one of HTTP, TCP and Command is set, or none.
-type Probe struct {
-	HTTP    string   // URL in the session's network; any answer of 2xx or 3xx will do
-	TCP     string   // "127.0.0.1:5432": somebody accepts connections
-	Command []string // run in the service's root, environment and directory; exit code 0
-	// Every is the time between two tries (zero: 250 ms); Within is when to give up (zero: 2 min).
-	Every  time.Duration
-	Within time.Duration
+func (s *Service) validate(names []string, bad func(string, string, ...any) error) error {
+	switch {
+	case s.Target == "":
+		return bad(s.Name, "the service has no target to run in")
+	case len(s.Command) == 0 || s.Command[0] == "":
+		return bad(s.Name, "the service has no command")
+	case s.Ready.HTTP != "" && len(s.Ready.Command) > 0:
+		return bad(s.Name+".ready", "a service is ready by an address or by a command, not both")
+	case !slices.Contains([]string{"", "TERM", "INT", "QUIT"}, s.Signal):
+		return bad(s.Name+".signal", "`%s` is none of TERM, INT, QUIT", s.Signal)
+	case s.Once && s.Restart:
+		return bad(s.Name, "a service that runs once cannot be restarted")
+	}
+	for _, p := range slices.Concat(s.Tmpfs, keys(s.State)) {
+		if !path.IsAbs(p) || path.Clean(p) != p || p == "/" {
+			return bad(s.Name, "`%s` is not an absolute clean path below /", p)
+		}
+	}
+	for _, n := range s.State {
+		if n == "" || strings.ContainsAny(n, "/\x00") || n == "." || n == ".." {
+			return bad(s.Name, "`%s` is not a name for a state directory", n)
+		}
+	}
+	for _, n := range s.After {
+		if !slices.Contains(names, n) {
+			return bad(s.Name+".after", "there is no service `%s`", n)
+		}
+	}
+	return nil
 }
 
-// IsZero says that nothing is probed.
-func (p Probe) IsZero() bool { return p.HTTP == "" && p.TCP == "" && len(p.Command) == 0 }
+func keys(m map[string]string) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
 
-// Check is a step that passes by succeeding: an action whose driver is a script of the recipe, in a root that holds
-// what it checks. Being a step, it is cached, hermetic and runs wherever actions run.
-type Check struct {
-	Name string // unique in the recipe: "python-deps-imports"
-	Of   string // the target that it checks
-	Doc  string // one line for people
-	Step engine.Step
+// cycle gives services that wait for each other in a ring, or nil.
+func (a *App) cycle() []string {
+	after := map[string][]string{}
+	for _, s := range a.Services {
+		after[s.Name] = s.After
+	}
+	var visit func(name string, trail []string) []string
+	done := map[string]bool{}
+	visit = func(name string, trail []string) []string {
+		if i := slices.Index(trail, name); i >= 0 {
+			return append(slices.Clone(trail[i:]), name)
+		}
+		if done[name] {
+			return nil
+		}
+		for _, n := range after[name] {
+			if c := visit(n, append(trail, name)); c != nil {
+				return c
+			}
+		}
+		done[name] = true
+		return nil
+	}
+	for _, s := range a.Services {
+		if c := visit(s.Name, nil); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// Targets names the targets that the application's roots come from, each once, in the order of first use.
+func (a *App) Targets() []string {
+	var out []string
+	for _, s := range a.Services {
+		if !slices.Contains(out, s.Target) {
+			out = append(out, s.Target)
+		}
+	}
+	return out
 }
