@@ -99,3 +99,32 @@ func entryError(entry string, err error) error {
 	}
 	return refuse(entry, err)
 }
+
+// WalkTar calls f for each regular file of a plain tar stream, with its clean path, without keeping anything. The
+// caller bounds r. Names are refused as by Tar.
+func WalkTar(ctx context.Context, r io.Reader, f func(path string, r io.Reader) error) error {
+	b := &builder{lim: Limits{}.orDefault()}
+	tr := tar.NewReader(r)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return broken("tar", err)
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		p, err := b.clean(h.Name)
+		if err == nil {
+			err = f(p, tr)
+		}
+		if err != nil {
+			return entryError(h.Name, err)
+		}
+	}
+}
