@@ -33,6 +33,8 @@ type Install struct {
 	Name   string `json:"name"`   // the package that is expected, normalised
 	// Direct is the text of direct_url.json (PEP 610) for what comes from no index; empty otherwise.
 	Direct string `json:"direct,omitempty"`
+	// SHA256 is the hash of a wheel that lies in a source, where no fetch has checked it; else empty.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // Site is the directory of modules below the prefix.
@@ -76,6 +78,9 @@ func (in Install) unpack(ctx context.Context, st store.Store, file string, d dig
 	}
 	if name.Name != in.Name {
 		return tree.Tree{}, fmt.Errorf("it is a wheel of `%s`, not of `%s`", name.Name, in.Name)
+	}
+	if in.SHA256 != "" && in.SHA256 != d.Hex() {
+		return tree.Tree{}, fmt.Errorf("it does not have the hash that the lock gives: want %s, got %s", in.SHA256, d.Hex())
 	}
 	ra, size, closeBlob, err := archive.OpenBlob(ctx, st, d)
 	if err != nil {

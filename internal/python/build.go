@@ -1,0 +1,228 @@
+package python
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/lock/uv"
+	"hewn.example/hewn/internal/pins"
+	"hewn.example/hewn/internal/python/wheel"
+	"hewn.example/hewn/internal/source"
+)
+
+//go:embed scripts/build.py
+var buildScript string
+
+// Where a build finds things. The places are part of what compilers write into debug information, so they are the same
+// for every build.
+const (
+	buildEnv  = "/build/env"
+	buildSrc  = "/build/src"
+	buildDist = "/build/dist"
+)
+
+// sourceOf is what a package is built from.
+type sourceOf struct {
+	tree     engine.Static
+	dir      string // of the project within tree
+	at       string // where tree is mounted
+	mode     string // which hook: "wheel" or "editable"
+	project  project
+	fromRepo bool // from version control, whose history the build does not see
+}
+
+// build is an action that gives a package's wheel, somewhere in its tree.
+func (v *venv) build(ctx context.Context, sel Selected) (engine.Step, error) {
+	if v.BuildRoot.IsZero() {
+		return engine.Step{}, errNoRoot(sel)
+	}
+	src, err := v.source(ctx, sel)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	env, err := v.buildEnvironment(ctx, sel, src)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	vars := map[string]string{
+		"PATH":           buildEnv + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PYTHONHASHSEED": "0",
+		"VIRTUAL_ENV":    buildEnv,
+	}
+	if src.fromRepo && sel.Version != "" {
+		// Backends that ask version control for the version are told what the lock says.
+		vars["SETUPTOOLS_SCM_PRETEND_VERSION"] = sel.Version
+		vars["PBR_VERSION"] = sel.Version
+		vars["PDM_BUILD_SCM_VERSION"] = sel.Version
+	}
+	maps.Copy(vars, v.Env[sel.Name])
+	b := src.project.build
+	return engine.Run("build "+label(sel), engine.Command{
+		Args: append([]string{buildEnv + "/bin/python", "-P", "-c", buildScript, src.mode, b.backend, buildDist}, b.paths...),
+		Env:  vars,
+		Dir:  path.Join(src.at, src.dir),
+		Layers: []engine.Layer{
+			{Step: v.BuildRoot, At: "/"},
+			{Step: env, At: buildEnv},
+			{Step: src.tree.Step, At: src.at},
+		},
+		Outputs:  []string{buildDist},
+		Platform: v.ask.Platform(),
+	}), nil
+}
+
+// source finds out what a package is built from and reads its pyproject.toml.
+func (v *venv) source(ctx context.Context, sel Selected) (sourceOf, error) {
+	s := sourceOf{at: buildSrc, mode: "wheel"}
+	switch sel.Source.Kind {
+	case uv.Git:
+		repo := sel.Source.Location
+		if v.Origin != nil {
+			repo = v.Origin(repo)
+		}
+		s.tree = engine.Git(source.GitRef{Repo: repo, Rev: sel.Source.Rev, Commit: sel.Source.Commit})
+		s.dir, s.fromRepo = path.Clean("/" + sel.Source.Subdirectory)[1:], true
+	case uv.Directory, uv.Editable:
+		return v.member(ctx, sel)
+	default:
+		var p unpackParams
+		if sel.Source.Kind == uv.Path {
+			p.SHA256 = sel.Sdist.Integrity.Hex()
+		}
+		file, err := v.file(sel, sel.Sdist)
+		if err != nil {
+			return s, err
+		}
+		s.tree = engine.NativeStatic("source of "+label(sel), sdistUnpack, p, file)
+		s.dir = path.Clean("/" + sel.Source.Subdirectory)[1:]
+	}
+	var err error
+	s.project, err = readProject(ctx, v.ask, s.tree, s.dir, label(sel))
+	return s, err
+}
+
+// member is a package of the workspace, or another directory beside the lock.
+func (v *venv) member(ctx context.Context, sel Selected) (sourceOf, error) {
+	s := sourceOf{at: buildSrc, mode: "wheel"}
+	dir, err := inside(sel.Source.Location, sel)
+	if err != nil {
+		return s, err
+	}
+	if s.project, err = readProject(ctx, v.ask, v.Source, dir, ""); err != nil {
+		return s, err
+	}
+	sub, _ := engine.Sub(v.Source.Step, dir).Static() // of a Static step
+	s.tree = sub
+	if sel.Source.Kind == uv.Editable {
+		s.mode, s.at = "editable", path.Join(v.MembersAt, dir)
+		if s.project.editableSkeleton() {
+			s.tree = engine.NativeStatic("module names of "+sel.Name, moduleNames, nil, s.tree)
+		}
+	}
+	return s, nil
+}
+
+// buildEnvironment is a virtual environment with the build requirements that sources.lock pins.
+func (v *venv) buildEnvironment(ctx context.Context, sel Selected, src sourceOf) (engine.Step, error) {
+	lines := slices.Concat(src.project.build.requires, v.root.tool.extraBuild[sel.Name], v.BuildRequires[sel.Name])
+	req, err := request(lines, v.env)
+	if err != nil {
+		return engine.Step{}, diag.Inputf("bad-file", "build requirements of `%s`: %v", label(sel), err).At(sel.Pos)
+	}
+	parts := []engine.Part{{Step: v.skeleton(buildEnv, "").Step, At: "/"}}
+	if len(req) > 0 {
+		q := pins.Question{Ecosystem: source.PyPI, Set: setName(sel), Platform: v.ask.Platform(), Request: v.question(req)}
+		artifacts, err := v.ask.Artifacts(ctx, q)
+		if err != nil {
+			return engine.Step{}, err
+		}
+		for _, a := range artifacts {
+			in := wheel.Install{Prefix: buildEnv, Python: v.minor, Name: a.Name}
+			step := engine.NativeStatic(a.String()+" (to build)", wheelInstall, in, engine.Fetch(a))
+			parts = append(parts, engine.Part{Step: step.Step, At: "/"})
+		}
+	}
+	return engine.Merge("build environment of "+label(sel), parts...), nil
+}
+
+func setName(sel Selected) string {
+	if sel.Version == "" {
+		return "build/" + sel.Name
+	}
+	return "build/" + sel.Name + "@" + sel.Version
+}
+
+// question completes a request with what the answer also depends on. Only the minor version of Python: a new patch
+// release must not make every pin stale.
+func (v *venv) question(req []string) []string {
+	out := []string{"python " + v.minor}
+	if v.Libc != "" {
+		out = append(out, "libc "+v.Libc)
+	}
+	for _, c := range v.root.tool.constraints {
+		out = append(out, "constraint "+c)
+	}
+	return append(out, req...)
+}
+
+// directURL is PEP 610's record of where a package came from, in its order of fields.
+type directURL struct {
+	URL          string       `json:"url"`
+	Subdirectory string       `json:"subdirectory,omitempty"`
+	Dir          *dirInfo     `json:"dir_info,omitempty"`
+	Archive      *archiveInfo `json:"archive_info,omitempty"`
+	VCS          *vcsInfo     `json:"vcs_info,omitempty"`
+}
+
+type dirInfo struct {
+	Editable bool `json:"editable,omitempty"`
+}
+
+type archiveInfo struct{}
+
+type vcsInfo struct {
+	VCS      string `json:"vcs"`
+	Commit   string `json:"commit_id"`
+	Revision string `json:"requested_revision,omitempty"`
+}
+
+// direct is the text of direct_url.json, empty for what comes from an index.
+func (v *venv) direct(sel Selected) (string, error) {
+	s := sel.Source
+	d := directURL{URL: s.Location, Subdirectory: s.Subdirectory}
+	switch s.Kind {
+	case uv.Git:
+		d.VCS = &vcsInfo{VCS: "git", Commit: s.Commit, Revision: s.Rev}
+	case uv.URL:
+		d.Archive = &archiveInfo{}
+	case uv.Path, uv.Directory, uv.Editable:
+		p, err := inside(s.Location, sel)
+		if err != nil {
+			return "", err
+		}
+		d.URL = "file://" + (&url.URL{Path: path.Join(v.MembersAt, p)}).EscapedPath()
+		if s.Kind == uv.Path {
+			d.Archive = &archiveInfo{}
+		} else {
+			d.Dir = &dirInfo{Editable: s.Kind == uv.Editable}
+		}
+	default:
+		return "", nil
+	}
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(d); err != nil {
+		return "", fmt.Errorf("direct_url.json of %s: %w", sel.Name, err)
+	}
+	return strings.TrimSpace(b.String()), nil
+}

@@ -1,0 +1,238 @@
+package python
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/lock/uv"
+	"hewn.example/hewn/internal/python/pep508"
+	"hewn.example/hewn/internal/python/wheel"
+	"hewn.example/hewn/internal/source"
+)
+
+// VenvOptions says which environment is wanted and in which roots it is made.
+type VenvOptions struct {
+	Source    engine.Static // has pyproject.toml, uv.lock and the workspace's members
+	At        string        // where the environment will lie: "/ak-root/.venv"
+	MembersAt string        // where the workspace will lie at run time: "/ak-root"; editable members point below it
+
+	Python      string      // full version of the interpreter: "3.14.8"
+	Interpreter engine.Step // a root that has that interpreter
+	BuildRoot   engine.Step // a root that also has compilers and libraries, for sdists; zero: none must be built
+	// InterpreterPath is the interpreter in both roots; empty: /usr/bin/python<minor>.
+	InterpreterPath string
+	Libc            string // version of the C library in the root; empty: wheel.DefaultLibc
+
+	Extras        []string                     // of the root project
+	Groups        []string                     // dependency groups; `dev` is not among them unless it stands here
+	NoBinary      []string                     // built from sdist, besides those that tool.uv.no-binary-package names
+	BuildRequires map[string][]string          // build requirements that a package's pyproject.toml forgets, by package
+	Env           map[string]map[string]string // variables for the build of a package, by package
+	Bytecode      bool                         // compile every module of every package
+
+	// Origin finds the git repository of a locked URL where the recipe knows it by another name; nil: the URL itself.
+	Origin func(url string) string
+}
+
+// Venv plans the environment that a uv.lock describes. The step's tree has it at its absolute path.
+func Venv(ctx context.Context, ask *engine.Ask, o VenvOptions) (engine.Step, error) {
+	v, err := newVenv(ctx, ask, o)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	parts := []engine.Part{{Step: v.skeleton(o.At, v.root.name).Step, At: o.At}}
+	for _, sel := range v.selected {
+		tree, err := v.install(ctx, sel)
+		if err != nil {
+			return engine.Step{}, err
+		}
+		parts = append(parts, engine.Part{Step: tree, At: o.At})
+		if o.Bytecode {
+			parts = append(parts, engine.Part{Step: v.bytecode(sel, tree), At: o.At})
+		}
+	}
+	return engine.Merge("virtual environment "+o.At, parts...), nil
+}
+
+// venv is a plan while it is made.
+type venv struct {
+	VenvOptions
+	ask      *engine.Ask
+	env      pep508.Environment
+	minor    string
+	root     project
+	selected []Selected
+}
+
+func newVenv(ctx context.Context, ask *engine.Ask, o VenvOptions) (*venv, error) {
+	v := &venv{VenvOptions: o, ask: ask}
+	var err error
+	if v.minor, err = minor(o.Python); err != nil {
+		return nil, err
+	}
+	if v.InterpreterPath == "" {
+		v.InterpreterPath = "/usr/bin/python" + v.minor
+	}
+	if v.env, err = pep508.CPython(o.Python, ask.Platform()); err != nil {
+		return nil, err
+	}
+	data, err := ask.Read(ctx, o.Source, "uv.lock")
+	if err != nil {
+		return nil, diag.Inputf("no-lock", "the source has no uv.lock to install from").Because(err)
+	}
+	lock, err := uv.Read("uv.lock", data)
+	if err != nil {
+		return nil, err
+	}
+	if v.root, err = readProject(ctx, ask, o.Source, "", ""); err != nil {
+		return nil, err
+	}
+	v.selected, err = Select(lock, Request{
+		Python: o.Python, Platform: ask.Platform(), Libc: o.Libc, Extras: o.Extras, Groups: o.Groups,
+		NoBinary: v.noBinary(), NoBinaryAll: v.root.tool.noBinary,
+	})
+	return v, err
+}
+
+func (v *venv) noBinary() []string {
+	out := slices.Clone(v.root.tool.noBinaryOf)
+	for _, n := range v.NoBinary {
+		out = append(out, pep508.Normalise(n))
+	}
+	return out
+}
+
+func (v *venv) skeleton(at, prompt string) engine.Static {
+	return engine.NativeStatic("virtual environment skeleton "+at, venvSkeleton, skeletonParams{
+		Interpreter: v.InterpreterPath, Python: v.Python, Prompt: prompt,
+	})
+}
+
+// label is what people call a package.
+func label(sel Selected) string { return strings.TrimSpace(sel.Name + " " + sel.Version) }
+
+// install is the tree of an installed package, relative to the environment's prefix.
+func (v *venv) install(ctx context.Context, sel Selected) (engine.Step, error) {
+	direct, err := v.direct(sel)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	in := wheel.Install{Prefix: v.At, Python: v.minor, Name: sel.Name, Direct: direct}
+	if sel.Wheel == nil {
+		built, err := v.build(ctx, sel)
+		if err != nil {
+			return engine.Step{}, err
+		}
+		return engine.Native(label(sel), wheelInstall, in, built), nil
+	}
+	if sel.Source.Kind == uv.Path {
+		in.SHA256 = sel.Wheel.Integrity.Hex()
+	}
+	file, err := v.file(sel, sel.Wheel)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	return engine.NativeStatic(label(sel), wheelInstall, in, file).Step, nil
+}
+
+// file is the tree with a locked artifact.
+func (v *venv) file(sel Selected, f *uv.File) (engine.Static, error) {
+	if sel.Source.Kind == uv.Path || !strings.Contains(f.URL, "://") {
+		p, err := inside(f.URL, sel)
+		if err != nil {
+			return engine.Static{}, err
+		}
+		if a := f.Integrity.Algorithm(); a != source.SHA256 {
+			return engine.Static{}, diag.Inputf("bad-file", "the hash of a file in the source must be sha256, not %s", a).At(f.Pos)
+		}
+		s, _ := engine.Select(v.Source.Step, p).Static() // of a Static step
+		return s, nil
+	}
+	eco := source.PyPI
+	if sel.Source.Kind == uv.URL {
+		eco = source.URL
+	}
+	return engine.Fetch(source.Artifact{
+		Ecosystem: eco, Name: sel.Name, Version: sel.Version, File: f.Name, URL: f.URL, Integrity: f.Integrity, Size: f.Size,
+	}), nil
+}
+
+// inside refuses paths of a lock that lead out of the source.
+func inside(p string, sel Selected) (string, error) {
+	clean := path.Clean(p)
+	if path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") {
+		return "", diag.Inputf("bad-file", "`%s` comes from `%s`, which lies outside the source", sel.Name, p).At(sel.Pos)
+	}
+	return clean, nil
+}
+
+//go:embed scripts/compile.py
+var compileScript string
+
+// bytecode is the compiled form of a package's modules, relative to the environment's prefix. It is an action because
+// bytecode belongs to one interpreter and names its source's final path.
+func (v *venv) bytecode(sel Selected, installed engine.Step) engine.Step {
+	const out = "/build/bytecode"
+	run := engine.Run("bytecode of "+label(sel), engine.Command{
+		Args:     []string{v.InterpreterPath, "-s", "-S", "-P", "-c", compileScript, v.At, path.Join(v.At, wheel.Site(v.minor)), out},
+		Env:      map[string]string{"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+		Dir:      "/",
+		Layers:   []engine.Layer{{Step: v.Interpreter, At: "/"}, {Step: installed, At: v.At}},
+		Outputs:  []string{out},
+		Platform: v.ask.Platform(),
+	})
+	return engine.Sub(run, out)
+}
+
+//go:embed scripts/imports.py
+var importScript string
+
+// ImportCheckOptions says what ImportCheck looks at.
+type ImportCheckOptions struct {
+	Layers   []engine.Layer // a root with interpreter, environment, members and the libraries that modules load
+	Venv     string         // where the environment lies in it
+	Ask      *engine.Ask    // for the platform
+	Skip     []string       // packages or top-level modules that need what a build lacks (a screen, a settings module)
+	Env      map[string]string
+	WorkDir  string // empty: /
+	AsReport string // where the list of modules is written; empty: /check/imports.txt
+}
+
+// ImportCheck is an action that imports every top-level module of every package of an environment, each in a process of
+// its own. Its result holds the list of what was imported; it fails with the names of those that cannot be.
+func ImportCheck(o ImportCheckOptions) engine.Step {
+	out := o.AsReport
+	if out == "" {
+		out = "/check/imports.txt"
+	}
+	dir := o.WorkDir
+	if dir == "" {
+		dir = "/"
+	}
+	env := map[string]string{"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+	for k, val := range o.Env {
+		env[k] = val
+	}
+	skip := slices.Clone(o.Skip)
+	slices.Sort(skip)
+	return engine.Run("imports of "+o.Venv, engine.Command{
+		Args:     append([]string{o.Venv + "/bin/python", "-P", "-c", importScript, out}, skip...),
+		Env:      env,
+		Dir:      dir,
+		Layers:   o.Layers,
+		Outputs:  []string{out},
+		Platform: o.Ask.Platform(),
+	})
+}
+
+// errNoRoot says that something must be built although the recipe gives no root to build in.
+func errNoRoot(sel Selected) error {
+	return diag.Inputf("no-build-root", "`%s` must be built from source, but the recipe gives no root with compilers", label(sel)).
+		At(sel.Pos).Hint("%s", fmt.Sprintf("give `build_root`, or lock a version of `%s` that has a wheel for this platform", sel.Name))
+}
