@@ -27,16 +27,26 @@ const Contract = "1"
 // zip file can hold and the mtime of every file in a root.
 const SourceDateEpoch = 315532800
 
+const sourceDateEpoch = "315532800"
+
+// baseEnv is the environment of every action, sorted by name.
+var baseEnv = [...]string{
+	"HOME=/tmp/home",
+	"LC_ALL=C.UTF-8",
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	"SOURCE_DATE_EPOCH=" + sourceDateEpoch,
+	"TMPDIR=/tmp",
+	"TZ=UTC",
+}
+
 // BaseEnv is the environment of every action; an action's own variables come on top.
 func BaseEnv() map[string]string {
-	return map[string]string{
-		"HOME":              "/tmp/home",
-		"LC_ALL":            "C.UTF-8",
-		"PATH":              "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"SOURCE_DATE_EPOCH": fmt.Sprint(SourceDateEpoch),
-		"TMPDIR":            "/tmp",
-		"TZ":                "UTC",
+	env := make(map[string]string, len(baseEnv))
+	for _, kv := range baseEnv {
+		k, v, _ := strings.Cut(kv, "=")
+		env[k] = v
 	}
+	return env
 }
 
 // Action is a command together with everything that it can see. Two equal Actions have one key.
@@ -60,89 +70,139 @@ func New(a Action, env map[string]string) (Action, error) {
 			return a, fmt.Errorf("action: argument %q contains a zero byte", s)
 		}
 	}
-	merged := BaseEnv()
-	for k, v := range env {
-		if k == "" || strings.ContainsAny(k, "=\x00") || strings.ContainsRune(v, 0) {
-			return a, fmt.Errorf("action: environment variable %q cannot be set to %q", k, v)
-		}
-		merged[k] = v
+	var err error
+	if a.Env, err = mergeEnv(env); err != nil {
+		return a, err
 	}
-	a.Env = make([]string, 0, len(merged))
-	for k, v := range merged {
-		a.Env = append(a.Env, k+"="+v)
-	}
-	slices.Sort(a.Env)
 	if a.Dir == "" {
 		a.Dir = "/"
 	}
-	outputs := slices.Clone(a.Outputs)
-	slices.Sort(outputs)
-	for i, o := range outputs {
-		if !strings.HasPrefix(o, "/") || o == "/" || path.Clean(o) != o {
-			return a, fmt.Errorf("action: output %q is not an absolute clean path below /", o)
-		}
-		if i > 0 && (o == outputs[i-1] || strings.HasPrefix(o, outputs[i-1]+"/")) {
-			return a, fmt.Errorf("action: output %q lies within output %q", o, outputs[i-1])
-		}
+	if a.Outputs, err = sortOutputs(a.Outputs); err != nil {
+		return a, err
 	}
-	a.Outputs = outputs
 	if !strings.HasPrefix(a.Dir, "/") || path.Clean(a.Dir) != a.Dir {
 		return a, fmt.Errorf("action: working directory %q is not an absolute clean path", a.Dir)
 	}
 	return a, nil
 }
 
+// mergeEnv lays env over baseEnv and sorts by name, as the protocol wants (which is not the order of the texts `K=V`:
+// `A=` comes before `A1=`).
+func mergeEnv(env map[string]string) ([]string, error) {
+	merged := make([]string, 0, len(baseEnv)+len(env))
+	for _, kv := range baseEnv {
+		if _, over := env[name(kv)]; !over {
+			merged = append(merged, kv)
+		}
+	}
+	for k, v := range env {
+		if k == "" || strings.ContainsAny(k, "=\x00") || strings.ContainsRune(v, 0) {
+			return nil, fmt.Errorf("action: environment variable %q cannot be set to %q", k, v)
+		}
+		merged = append(merged, k+"="+v)
+	}
+	slices.SortFunc(merged, func(a, b string) int { return strings.Compare(name(a), name(b)) })
+	return merged, nil
+}
+
+func name(kv string) string { return kv[:strings.IndexByte(kv, '=')] }
+
+// sortOutputs sorts outputs and refuses those that are no place for an output or lie within another one.
+func sortOutputs(given []string) ([]string, error) {
+	outputs := slices.Clone(given)
+	slices.Sort(outputs)
+	for i, o := range outputs {
+		if !strings.HasPrefix(o, "/") || o == "/" || path.Clean(o) != o {
+			return nil, fmt.Errorf("action: output %q is not an absolute clean path below /", o)
+		}
+		if i > 0 && o == outputs[i-1] {
+			return nil, fmt.Errorf("action: output %q lies within output %q", o, o)
+		}
+		for dir := path.Dir(o); dir != "/"; dir = path.Dir(dir) {
+			if _, within := slices.BinarySearch(outputs, dir); within {
+				return nil, fmt.Errorf("action: output %q lies within output %q", o, dir)
+			}
+		}
+	}
+	return outputs, nil
+}
+
 // CommandMessage is the canonical build.bazel.remote.execution.v2.Command of the action. Paths are relative to the
 // root as the protocol wants them.
 func (a Action) CommandMessage() []byte {
-	var b []byte
+	size := 128
+	for _, list := range [...][]string{a.Args, a.Env, a.Outputs} {
+		for _, s := range list {
+			size += len(s) + 16
+		}
+	}
+	b := make([]byte, 0, size)
 	for _, s := range a.Args {
-		b = protowire.AppendTag(b, 1, protowire.BytesType) // arguments
-		b = protowire.AppendString(b, s)
+		b = appendText(b, 1, s) // arguments
 	}
 	for _, kv := range a.Env {
 		k, v, _ := strings.Cut(kv, "=")
 		b = appendPair(b, 2, k, v) // environment_variables
 	}
-	b = append(b, a.platformMessage(5)...)
+	b = a.appendPlatform(b, 5)
 	if dir := strings.TrimPrefix(a.Dir, "/"); dir != "" {
-		b = protowire.AppendTag(b, 6, protowire.BytesType) // working_directory
-		b = protowire.AppendString(b, dir)
+		b = appendText(b, 6, dir) // working_directory
 	}
 	for _, o := range a.Outputs {
-		b = protowire.AppendTag(b, 7, protowire.BytesType) // output_paths, "relative to the root" as our contract has it
-		b = protowire.AppendString(b, strings.TrimPrefix(o, "/"))
+		b = appendText(b, 7, strings.TrimPrefix(o, "/")) // output_paths, relative to the root as our contract has it
 	}
 	return b
 }
 
 // ActionMessage is the canonical build.bazel.remote.execution.v2.Action: its digest is the key.
 func (a Action) ActionMessage() []byte {
-	b := tree.AppendDigest(nil, 1, digest.Of(a.CommandMessage())) // command_digest
-	b = tree.AppendDigest(b, 2, a.Root.Digest())                  // input_root_digest
-	return append(b, a.platformMessage(10)...)
+	b := make([]byte, 0, 256)
+	b = tree.AppendDigest(b, 1, digest.Of(a.CommandMessage())) // command_digest
+	b = tree.AppendDigest(b, 2, a.Root.Digest())               // input_root_digest
+	return a.appendPlatform(b, 10)
 }
 
-func (a Action) platformMessage(num protowire.Number) []byte {
+// appendPlatform appends field num holding the platform's properties, sorted by name as the protocol wants.
+func (a Action) appendPlatform(b []byte, num protowire.Number) []byte {
 	user := "1000"
 	if a.AsRoot {
 		user = "0"
 	}
-	var p []byte // properties sorted by name, as the protocol wants
-	for _, kv := range [][2]string{{"Arch", a.Platform.Arch}, {"OSFamily", a.Platform.OS}, {"hewn-sandbox", Contract}, {"hewn-user", user}} {
-		p = appendPair(p, 1, kv[0], kv[1])
+	props := [...][2]string{{"Arch", a.Platform.Arch}, {"OSFamily", a.Platform.OS}, {"hewn-sandbox", Contract}, {"hewn-user", user}}
+	size := 0
+	for _, p := range props {
+		size += protowire.SizeTag(1) + protowire.SizeBytes(sizePair(p[0], p[1]))
 	}
-	b := protowire.AppendTag(nil, num, protowire.BytesType)
-	return protowire.AppendBytes(b, p)
+	b = protowire.AppendTag(b, num, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	for _, p := range props {
+		b = appendPair(b, 1, p[0], p[1])
+	}
+	return b
 }
 
+// appendPair appends field num holding a message of two texts; as in the protocol's own encoding, an empty text is
+// left out.
 func appendPair(b []byte, num protowire.Number, k, v string) []byte {
-	m := protowire.AppendTag(nil, 1, protowire.BytesType)
-	m = protowire.AppendString(m, k)
-	m = protowire.AppendTag(m, 2, protowire.BytesType)
-	m = protowire.AppendString(m, v)
 	b = protowire.AppendTag(b, num, protowire.BytesType)
-	return protowire.AppendBytes(b, m)
+	b = protowire.AppendVarint(b, uint64(sizePair(k, v)))
+	b = appendText(b, 1, k)
+	if v != "" {
+		b = appendText(b, 2, v)
+	}
+	return b
+}
+
+func sizePair(k, v string) int {
+	size := protowire.SizeTag(1) + protowire.SizeBytes(len(k))
+	if v != "" {
+		size += protowire.SizeTag(2) + protowire.SizeBytes(len(v))
+	}
+	return size
+}
+
+func appendText(b []byte, num protowire.Number, s string) []byte {
+	return protowire.AppendString(protowire.AppendTag(b, num, protowire.BytesType), s)
 }
 
 // Key is the action's identity in every action cache, local or remote.
@@ -183,4 +243,20 @@ func (n Native) Dump() string {
 		fmt.Fprintf(&b, "input %s\n", s)
 	}
 	return b.String()
+}
+
+// Memo describes a step whose result follows from its description alone: it depends on no source and no target, only
+// on commands, native steps, artifacts and trees that stand in the description. With such a key a whole graph is found
+// in the cache by one look-up instead of one for each of its steps.
+type Memo struct {
+	Step     digest.Digest     // identity of the description
+	Platform platform.Platform // of actions that name none
+}
+
+// Key is the step's second identity in the action cache.
+func (m Memo) Key() store.Key { return store.KeyOf(digest.Of([]byte(m.Dump()))) }
+
+// Dump is the text that Key hashes. What keys of actions hold besides their description is in it as well.
+func (m Memo) Dump() string {
+	return fmt.Sprintf("memo v1 contract=%s\nplatform %s\nenv %q\nstep %s\n", Contract, m.Platform, baseEnv, m.Step)
 }
