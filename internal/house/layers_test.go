@@ -42,10 +42,7 @@ var levels = []level{
 		{name: "executor", may: []string{"action"}}, // a Request carries the Action that is to be run
 	}},
 	{says: "namespaces of this machine; a cluster; verified downloads", rooms: rooms("executor/sandbox", "executor/remote", "fetch")},
-	{says: "evaluation of steps and plans; what recipes describe and upper floors carry out", rooms: []room{
-		{name: "engine"},
-		{name: "spec", may: []string{"engine"}}, // an application's processes and checks are described by steps
-	}},
+	{says: "evaluation of steps and plans; what recipes describe and upper floors carry out", rooms: rooms("engine", "spec")},
 	{says: "one ecosystem each: plans and native steps", rooms: rooms(ecosystems...)},
 	{says: "Starlark to targets; images; attestations; sessions of several services; the bundled recipes", rooms: rooms("recipe", "image", "attest", "service", "recipes")},
 	{says: "what is done with recipes, results and recorded graphs", rooms: rooms("update", "check", "verify", "explain", "report")},
@@ -82,6 +79,7 @@ var libraries = map[string][]string{
 	"go.starlark.net":                               {"recipe"},
 	"golang.org/x/mod":                              {"source", "lock", "golang"},
 	"golang.org/x/net/html":                         {"python"},
+	"golang.org/x/net/http/httpproxy":               {"cli"},
 	"golang.org/x/sync":                             {"tree", "archive", "store", "executor", "fetch", "engine", "debian", "python", "node", "golang", "service", "check", "cli"},
 	"golang.org/x/sys":                              {"store", "executor", "cli"},
 	"golang.org/x/term":                             {"cli"},

@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,16 +97,17 @@ func Find(dir string) (string, error) {
 // Load reads the hewn.toml of dir.
 func Load(dir string) (*Config, error) {
 	file := filepath.Join(dir, FileName)
-	st, err := os.Stat(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, diag.Inputf("workspace-missing", "cannot read `%s`", file).Because(err).Hint("run `hewn init` to start a workspace")
 	}
-	if st.Size() > maxFile {
-		return nil, diag.Inputf("workspace-too-large", "`%s` has %d bytes; at most %d are read", file, st.Size(), maxFile)
-	}
-	raw, err := os.ReadFile(file)
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, diag.Inputf("workspace-missing", "cannot read `%s`", file).Because(err)
+	}
+	if len(raw) > maxFile {
+		return nil, diag.Inputf("workspace-too-large", "`%s` is larger than the %d bytes that are read", file, maxFile)
 	}
 	c, err := Parse(file, raw)
 	if err != nil {
@@ -139,8 +143,11 @@ func DecodeTOML(file string, raw []byte, into any) error {
 		e := strict.Errors[0]
 		row, col := e.Position()
 		key := strings.Join(e.Key(), ".")
-		return diag.Inputf("unknown-key", "unknown key").At(diag.Position{File: file, Line: row, Col: col, Key: key}).
-			Hint("see `hewn help hewn.toml` for the keys that exist")
+		p := diag.Inputf("unknown-key", "unknown key").At(diag.Position{File: file, Line: row, Col: col, Key: key})
+		if table, keys := knownKeys(reflect.TypeOf(into), e.Key()); len(keys) > 0 {
+			p.Hint("%s has the keys %s", table, strings.Join(keys, ", "))
+		}
+		return p
 	case errors.As(err, &de):
 		row, col := de.Position()
 		return diag.Inputf("malformed-toml", "malformed TOML").Because(errors.New(strings.TrimPrefix(de.Error(), "toml: "))).
@@ -149,17 +156,52 @@ func DecodeTOML(file string, raw []byte, into any) error {
 	return diag.Inputf("malformed-toml", "malformed TOML").Because(err).At(diag.Position{File: file})
 }
 
+// knownKeys gives the keys of the innermost table around an unknown key that t describes, and what to call that table.
+func knownKeys(t reflect.Type, key []string) (table string, keys []string) {
+	for i := 0; ; i++ {
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Map || t.Kind() == reflect.Slice {
+			if t.Kind() == reflect.Map {
+				i++
+			}
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct || i >= len(key) {
+			return "", nil
+		}
+		keys = nil
+		var inner reflect.Type
+		for j := range t.NumField() {
+			switch name := t.Field(j).Tag.Get("toml"); name {
+			case "-", "":
+			case key[i]:
+				inner = t.Field(j).Type
+				fallthrough
+			default:
+				keys = append(keys, name)
+			}
+		}
+		if inner == nil {
+			if i == 0 {
+				return "the file", keys
+			}
+			return "`" + strings.Join(key[:i], ".") + "`", keys
+		}
+		t = inner
+	}
+}
+
 var ecosystems = []string{string(source.PyPI), string(source.NPM), string(source.Go), string(source.Crates),
 	string(source.Debian), string(source.Maven)}
 
+// check looks at what the types cannot say, in one order whatever the maps do.
 func (c *Config) check(file string) error {
-	bad := func(key, format string, args ...any) error {
-		return diag.Inputf("bad-value", format, args...).At(diag.Position{File: file, Key: key})
+	bad := func(key, format string, args ...any) *diag.Problem {
+		return diag.Inputf("bad-value", format, args...).At(Locate(file, c.Raw, key))
 	}
 	if c.Origins != "" && c.Origins != "mirrors-only" {
-		return bad("origins", "`%s` is not a value of this key", c.Origins).(*diag.Problem).Hint("leave it out, or set it to \"mirrors-only\"")
+		return bad("origins", "`%s` is not a value of this key", c.Origins).Hint("leave it out, or set it to \"mirrors-only\"")
 	}
-	for eco := range c.Mirror {
+	for _, eco := range slices.Sorted(maps.Keys(c.Mirror)) {
 		if !slices.Contains(ecosystems, eco) {
 			return bad("mirror."+eco, "no such ecosystem; there are %s", strings.Join(ecosystems, ", "))
 		}
@@ -170,9 +212,17 @@ func (c *Config) check(file string) error {
 	if _, err := c.Debian.MaxAge(); err != nil {
 		return bad("debian.max-index-age", "%v", err)
 	}
-	for name, s := range c.Source {
-		if s.Path != "" && (s.Git != "" || s.Rev != "") {
+	for _, name := range slices.Sorted(maps.Keys(c.Source)) {
+		if s := c.Source[name]; s.Path != "" && (s.Git != "" || s.Rev != "") {
 			return bad("source."+name, "a source has either a `path` or a `git` and `rev`, not both")
+		}
+	}
+	for _, l := range []struct {
+		key string
+		n   int
+	}{{"actions", c.Limits.Actions}, {"fetches", c.Limits.Fetches}, {"disk", c.Limits.Disk}} {
+		if l.n < 0 {
+			return bad("limits."+l.key, "%d is no limit", l.n).Hint("leave it out, or set it to 0, for hewn's default")
 		}
 	}
 	return nil
