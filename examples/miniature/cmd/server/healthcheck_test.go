@@ -1,12 +1,23 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
+
+func healthcheck(mode string) error {
+	root := newRootCommand()
+	root.SetArgs([]string{"healthcheck", mode})
+	return root.Execute()
+}
 
 func TestReachable(t *testing.T) {
 	for address, want := range map[string]string{
@@ -21,7 +32,7 @@ func TestReachable(t *testing.T) {
 	}
 }
 
-func TestHealthcheckCommand(t *testing.T) {
+func TestHealthcheckOfTheServer(t *testing.T) {
 	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, "/-/health/live/", r.URL.Path)
@@ -30,16 +41,29 @@ func TestHealthcheckCommand(t *testing.T) {
 	defer server.Close()
 	t.Setenv("AUTHENTIK_LISTEN__HTTP", server.Listener.Addr().String())
 
-	for _, mode := range []string{"server", "worker"} {
-		root := newRootCommand()
-		root.SetArgs([]string{"healthcheck", mode})
-		status = http.StatusOK
-		assert.NoError(t, root.Execute())
-		status = http.StatusServiceUnavailable
-		assert.ErrorContains(t, root.Execute(), "503")
-	}
+	assert.NoError(t, healthcheck("server"))
+	status = http.StatusServiceUnavailable
+	assert.ErrorContains(t, healthcheck("server"), "503")
 	server.Close()
-	root := newRootCommand()
-	root.SetArgs([]string{"healthcheck", "server"})
-	assert.Error(t, root.Execute())
+	assert.Error(t, healthcheck("server"))
+}
+
+func TestHealthcheckOfTheWorker(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(temporary, name), []byte(text), 0o600))
+	}
+
+	assert.ErrorContains(t, healthcheck("worker"), "no worker")
+	write(workerPIDFile, fmt.Sprintln(os.Getpid()))
+	assert.ErrorContains(t, healthcheck("worker"), "no heartbeat")
+	write(workerHeartbeat, fmt.Sprintln(time.Now().Unix()))
+	assert.NoError(t, healthcheck("worker"))
+	write(workerHeartbeat, fmt.Sprintln(time.Now().Add(-time.Minute).Unix()))
+	assert.ErrorContains(t, healthcheck("worker"), "ago")
+	write(workerHeartbeat, "soon")
+	assert.ErrorContains(t, healthcheck("worker"), workerHeartbeat)
+	write(workerPIDFile, "2147483646")
+	assert.ErrorContains(t, healthcheck("worker"), "process 2147483646")
 }

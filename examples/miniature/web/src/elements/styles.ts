@@ -9,6 +9,7 @@ export const sharedStyles = css`
         display: block;
         color: var(--ak-text);
         font: inherit;
+        overflow-wrap: anywhere;
     }
 
     :host([hidden]) {

@@ -76,9 +76,11 @@ export class ApplicationListPage extends AKElement {
             </td>
             <td>${application.description}</td>
             <td>${application.lastCheck?.toLocaleString() ?? msg("never")}</td>
-            <td class="row">
-                <button type="button" @click=${() => this.#check(application)}>${msg("Check")}</button>
-                <button type="button" @click=${() => this.#delete(application)}>${msg("Delete")}</button>
+            <td>
+                <span class="row">
+                    <button type="button" @click=${() => this.#check(application)}>${msg("Check")}</button>
+                    <button type="button" @click=${() => this.#delete(application)}>${msg("Delete")}</button>
+                </span>
             </td>
         </tr>
     `;
