@@ -1,0 +1,308 @@
+package golang
+
+import (
+	"context"
+	_ "embed" // the build cache's server is compiled in the sandbox
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/lock/gosum"
+	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/store"
+	"hewn.example/hewn/internal/tree"
+)
+
+//go:embed helper/main.go.txt
+var helperSource string
+
+// Where things lie in the root of a build. All of it is fixed, so that no path differs between two builds.
+const (
+	modCache    = "/go/pkg/mod"
+	depsDir     = "/build/deps"    // a module of its own that imports what the application imports
+	modDir      = "/build/mod"     // go.mod and go.sum with replacements, for -modfile
+	replaceDir  = "/build/replace" // modules that stand in for others
+	helperDir   = "/build/helper"
+	cacheDir    = "/build/cache" // compiled dependencies
+	newCacheDir = "/tmp/build-cache"
+	outDir      = "/build/out"
+)
+
+// BuildOptions says what to build.
+type BuildOptions struct {
+	Source    engine.Static          // the project: go.mod and go.sum at its root
+	At        string                 // where it is compiled; default /go/src/app
+	Package   string                 // "./cmd/server"
+	Output    string                 // where the program goes in the result: "/bin/authentik"
+	Root      engine.Step            // a root in which cgo finds its compiler; zero: none is needed (CGO_ENABLED=0)
+	Toolchain engine.Static          // zero: that of Toolchain
+	Env       map[string]string      // "CGO_ENABLED", "GOFIPS140", …
+	Flags     []string               // further flags of `go build`, for example -ldflags=…
+	Replace   map[string]engine.Step // by module path: a tree with a go.mod at its root in the place of the module
+	Include   []string               // further files and directories of Source that the build reads; embedded ones are found
+	Platform  platform.Platform      // zero: the platform of the build
+}
+
+// Build is the step whose tree holds the program at o.Output.
+//
+// What the program imports from elsewhere is compiled in a step of its own, which depends on go.mod, go.sum, toolchain,
+// environment and the list of imports, but on no file of the application. Of Source only the files that belong to the
+// program are in the action's root. Upstream's go.mod stays as it is: replacements go into a copy, for -modfile.
+func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, error) {
+	mod, err := readMod(ctx, ask, o.Source)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	if o.At == "" {
+		o.At = "/go/src/app"
+	}
+	if o.Platform == (platform.Platform{}) {
+		o.Platform = ask.Platform()
+	}
+	for _, r := range slices.Sorted(maps.Keys(o.Replace)) {
+		if !slices.ContainsFunc(mod.Require, func(v module.Version) bool { return v.Path == r }) {
+			return engine.Step{}, diag.Inputf("go-replace", "module `%s` cannot be replaced: go.mod does not require it", r).
+				At(diag.Position{File: "go.mod"})
+		}
+	}
+	if o.Toolchain.IsZero() {
+		if o.Toolchain, err = Toolchain(ctx, ask, o.Source); err != nil {
+			return engine.Step{}, err
+		}
+	}
+	modules, err := Modules(ctx, ask, ModulesOptions{Dir: o.Source, Without: slices.Collect(maps.Keys(o.Replace))})
+	if err != nil {
+		return engine.Step{}, err
+	}
+	scope, err := scan(ctx, ask, o, mod, o.Platform)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	b := &builder{o: o, mod: mod, modules: modules, scope: scope}
+	return b.steps(), nil
+}
+
+type builder struct {
+	o       BuildOptions
+	mod     *gosum.Mod
+	modules engine.Static
+	scope   closure
+}
+
+// base are the layers that both the dependencies and the application are compiled with.
+func (b *builder) base() []engine.Layer {
+	l := []engine.Layer{{Step: b.o.Toolchain.Step, At: "/"}, {Step: b.modules.Step, At: modCache}}
+	if !b.o.Root.IsZero() {
+		l = append([]engine.Layer{{Step: b.o.Root, At: "/"}}, l...)
+	}
+	for _, p := range slices.Sorted(maps.Keys(b.o.Replace)) {
+		l = append(l, engine.Layer{Step: b.o.Replace[p], At: replaceDir + "/" + p})
+	}
+	return l
+}
+
+// env is complete: no configuration of a user reaches the go command.
+func (b *builder) env(cacheRead, cacheWrite string) map[string]string {
+	env := map[string]string{
+		"GOROOT": "/usr/local/go", "GOPATH": "/go", "GOMODCACHE": modCache, "GOCACHE": "/tmp/go-build",
+		"GOTOOLCHAIN": "local", "GOPROXY": "off", "GOSUMDB": "off", "GOVCS": "*:off", "GOTELEMETRY": "off",
+		"GOENV": "off", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GO111MODULE": "on",
+		"GOOS": b.o.Platform.OS, "GOARCH": b.o.Platform.Arch,
+	}
+	if cacheWrite != "" {
+		env["GOCACHEPROG"] = helperDir + "/gocache " + cacheRead + " " + cacheWrite
+	}
+	if b.o.Root.IsZero() {
+		env["CGO_ENABLED"] = "0"
+	}
+	maps.Copy(env, b.o.Env)
+	if f := b.o.Env["GOFLAGS"]; f != "" && !strings.Contains(f, "-mod=") {
+		env["GOFLAGS"] = "-mod=readonly " + f
+	}
+	return env
+}
+
+func (b *builder) steps() engine.Step {
+	locks := engine.Select(b.o.Source.Step, "go.mod", "go.sum")
+	params := modfileParams{Replace: map[string]string{}}
+	for p := range b.o.Replace {
+		params.Replace[p] = replaceDir + "/" + p
+	}
+	mods := engine.Native("go.mod with replacements", modfileDef, params, locks)
+	helper := b.helper()
+
+	name := path.Base(b.o.Output)
+	app := append(b.base(),
+		engine.Layer{Step: mods, At: modDir},
+		engine.Layer{Step: helper, At: helperDir},
+		engine.Layer{Step: engine.Select(b.o.Source.Step, b.paths()...), At: b.o.At},
+	)
+	cache := newCacheDir // nothing to read from, so read what was written
+	if deps, ok := b.deps(mods, helper); ok {
+		app, cache = append(app, engine.Layer{Step: deps, At: cacheDir}), cacheDir
+	}
+	run := engine.Run("go build "+b.o.Package, engine.Command{
+		Args:     slices.Concat([]string{"go", "build"}, b.flags(), []string{"-modfile=" + modDir + "/go.mod", "-o", outDir + "/" + name, b.o.Package}),
+		Env:      b.env(cache, newCacheDir),
+		Dir:      b.o.At,
+		Layers:   app,
+		Outputs:  []string{outDir},
+		Platform: b.o.Platform,
+	})
+	return engine.Place(engine.Sub(run, outDir), path.Dir(b.o.Output))
+}
+
+func (b *builder) flags() []string {
+	return append([]string{"-trimpath", "-buildvcs=false"}, b.o.Flags...)
+}
+
+// paths are the files of the project that the build sees.
+func (b *builder) paths() []string {
+	list := append([]string{"go.mod", "go.sum"}, b.scope.files...)
+	list = append(list, b.o.Include...)
+	slices.Sort(list)
+	list = slices.Compact(list)
+	// A directory brings what is below it.
+	return slices.DeleteFunc(list, func(p string) bool {
+		for dir := path.Dir(p); dir != "." && dir != "/"; dir = path.Dir(dir) {
+			if _, ok := slices.BinarySearch(list, dir); ok {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// deps compiles all that the application imports from elsewhere and gives the build cache with it. There is none where
+// go.mod replaces a module by a directory of the project, since such a directory changes with the application.
+func (b *builder) deps(mods, helper engine.Step) (engine.Step, bool) {
+	if len(b.scope.imports) == 0 || slices.ContainsFunc(b.mod.Replace, gosum.Replace.Local) {
+		return engine.Step{}, false
+	}
+	var src strings.Builder
+	src.WriteString("// Package deps imports what the application imports.\npackage deps\n\nimport (\n")
+	for _, p := range b.scope.imports {
+		fmt.Fprintf(&src, "\t_ %q\n", p)
+	}
+	src.WriteString(")\n")
+	run := engine.Run("go build dependencies of "+b.o.Package, engine.Command{
+		Args: slices.Concat([]string{"go", "build"}, b.flags(), []string{"."}),
+		Env:  b.env(cacheDir, cacheDir),
+		Dir:  depsDir,
+		Layers: append(b.base(),
+			engine.Layer{Step: mods, At: depsDir},
+			engine.Layer{Step: helper, At: helperDir},
+			engine.Layer{Step: texts("imports of "+b.o.Package, map[string]string{"deps.go": src.String()}), At: depsDir},
+		),
+		Outputs:  []string{cacheDir},
+		Platform: b.o.Platform,
+	})
+	return engine.Sub(run, cacheDir), true
+}
+
+// helper compiles the server of the build cache, with the toolchain alone.
+func (b *builder) helper() engine.Step {
+	env := b.env("", "")
+	env["CGO_ENABLED"] = "0"
+	delete(env, "GOFLAGS")
+	src := map[string]string{"main.go": helperSource, "go.mod": "module gocache\n\ngo 1.21\n"}
+	run := engine.Run("go build cache server", engine.Command{
+		Args: []string{"go", "build", "-trimpath", "-buildvcs=false", "-o", outDir + "/gocache", "."},
+		Env: map[string]string{
+			"GOROOT": env["GOROOT"], "GOPATH": "/go", "GOMODCACHE": modCache, "GOCACHE": "/tmp/go-build", "GOTOOLCHAIN": "local",
+			"GOPROXY": "off", "GOSUMDB": "off", "GOTELEMETRY": "off", "GOENV": "off", "GOWORK": "off", "CGO_ENABLED": "0",
+		},
+		Dir: "/build/src",
+		Layers: []engine.Layer{
+			{Step: b.o.Toolchain.Step, At: "/"},
+			{Step: texts("source of the build cache server", src), At: "/build/src"},
+		},
+		Outputs:  []string{outDir},
+		Platform: b.o.Platform,
+	})
+	return engine.Sub(run, outDir)
+}
+
+// textsDef makes a tree of small files out of its parameters.
+var textsDef = engine.NativeDef{Name: "go-texts", Version: 1, Run: func(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
+	var files map[string]string
+	if err := json.Unmarshal(c.Params, &files); err != nil {
+		return tree.Tree{}, err
+	}
+	return putFiles(ctx, c.Store, files)
+}}
+
+func texts(label string, files map[string]string) engine.Step {
+	return engine.Native(label, textsDef, files)
+}
+
+func putFiles(ctx context.Context, s store.Store, files map[string]string) (tree.Tree, error) {
+	b := tree.NewBuilder()
+	for _, p := range slices.Sorted(maps.Keys(files)) {
+		d, err := s.Put(ctx, []byte(files[p]))
+		if err != nil {
+			return tree.Tree{}, err
+		}
+		if err := b.File(p, d, false); err != nil {
+			return tree.Tree{}, err
+		}
+	}
+	return b.Build(ctx, s)
+}
+
+// modfileDef writes go.mod with replacements, and go.sum beside it.
+var modfileDef = engine.NativeDef{Name: "go-modfile", Version: 1, Run: writeModfile}
+
+type modfileParams struct {
+	Replace map[string]string `json:"replace"` // module path -> directory
+}
+
+// maxLock bounds go.mod and go.sum; the largest go.sum known has 3 MB.
+const maxLock = 64 << 20
+
+func writeModfile(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
+	var p modfileParams
+	if err := json.Unmarshal(c.Params, &p); err != nil {
+		return tree.Tree{}, err
+	}
+	if len(c.Inputs) != 1 {
+		return tree.Tree{}, fmt.Errorf("go-modfile: want one input, got %d", len(c.Inputs))
+	}
+	files := map[string]string{}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		e, err := tree.Lookup(ctx, c.Store, c.Inputs[0], name)
+		if err != nil {
+			return tree.Tree{}, err
+		}
+		text, err := store.ReadBlob(ctx, c.Store, e.Digest, maxLock)
+		if err != nil {
+			return tree.Tree{}, err
+		}
+		files[name] = string(text)
+	}
+	if len(p.Replace) > 0 {
+		f, err := modfile.Parse("go.mod", []byte(files["go.mod"]), nil)
+		if err != nil {
+			return tree.Tree{}, err
+		}
+		for _, old := range slices.Sorted(maps.Keys(p.Replace)) {
+			if err := f.AddReplace(old, "", p.Replace[old], ""); err != nil {
+				return tree.Tree{}, err
+			}
+		}
+		text, err := f.Format()
+		if err != nil {
+			return tree.Tree{}, err
+		}
+		files["go.mod"] = string(text)
+	}
+	return putFiles(ctx, c.Store, files)
+}
