@@ -3,11 +3,12 @@
 package ui
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -43,12 +44,18 @@ type UI struct {
 	cfg Config
 
 	mu      sync.Mutex
-	running map[string]time.Time // labels of the steps that run, and since when
-	bytes   map[string]event.Progress
+	running map[string]running // by key: two steps may have one label
 	done    int
 	cached  int
-	drawn   bool
+	drawn   bool // there is a status line
+	stale   bool // it was taken away for a line, and must come back at once
 	last    time.Time
+}
+
+// running is a step that runs.
+type running struct {
+	label string
+	since time.Time
 }
 
 // New makes a UI.
@@ -59,7 +66,7 @@ func New(cfg Config) *UI {
 	if cfg.Width == nil {
 		cfg.Width = func() int { return 80 }
 	}
-	return &UI{cfg: cfg, running: map[string]time.Time{}, bytes: map[string]event.Progress{}}
+	return &UI{cfg: cfg, running: map[string]running{}}
 }
 
 // Event shows one event; it is an event.Sink.
@@ -72,20 +79,17 @@ func (u *UI) Event(e event.Event) {
 	}
 	switch e := e.(type) {
 	case event.StepStarted:
-		u.running[e.Label] = e.At
+		u.running[e.Key+" "+e.Label] = running{e.Label, e.At}
 		if u.cfg.Mode == Plain && e.Kind == event.KindAction {
 			u.line("run    " + e.Label)
 		}
 	case event.StepDone:
-		delete(u.running, e.Label)
-		delete(u.bytes, e.Label)
+		delete(u.running, e.Key+" "+e.Label)
 		u.stepDone(e)
-	case event.Progress:
-		u.bytes[e.Label] = e
 	case event.Note:
 		u.note(e)
 	case event.ServiceLine:
-		u.line(u.paint(dim, fmt.Sprintf("%-10s ", e.Service)) + e.Text)
+		u.line(u.paint(dim, fmt.Sprintf("%-10s ", e.Service)) + clean(e.Text))
 	}
 	u.draw()
 }
@@ -120,18 +124,29 @@ func (u *UI) note(e event.Note) {
 
 // jsonEvent is the form of --progress=json: one object a line on stderr, with the event's name and fields.
 type jsonEvent struct {
-	Event string      `json:"event"`
-	Data  event.Event `json:"data"`
-	Error string      `json:"error,omitempty"`
+	Event string `json:"event"`
+	Data  any    `json:"data"`
+	Error string `json:"error,omitempty"`
+}
+
+// jsonLog is a StepLog whose text can be read.
+type jsonLog struct {
+	Label string
+	Key   string
+	Text  string
 }
 
 func (u *UI) json(e event.Event) {
-	name := strings.TrimPrefix(fmt.Sprintf("%T", e), "event.")
-	j := jsonEvent{Event: name, Data: e}
-	if d, ok := e.(event.StepDone); ok && d.Err != nil {
-		j.Error = d.Err.Error()
-		d.Err = nil
-		j.Data = d
+	j := jsonEvent{Event: strings.TrimPrefix(fmt.Sprintf("%T", e), "event."), Data: e}
+	switch e := e.(type) {
+	case event.StepDone:
+		if e.Err != nil {
+			j.Error = e.Err.Error()
+			e.Err = nil
+			j.Data = e
+		}
+	case event.StepLog:
+		j.Data = jsonLog{e.Label, e.Key, string(e.Text)}
 	}
 	if b, err := json.Marshal(j); err == nil {
 		_, _ = u.cfg.Stderr.Write(append(b, '\n'))
@@ -140,6 +155,7 @@ func (u *UI) json(e event.Event) {
 
 // line writes a whole line above the status line.
 func (u *UI) line(s string) {
+	u.stale = u.stale || u.drawn
 	u.clear()
 	_, _ = fmt.Fprintln(u.cfg.Stderr, s)
 }
@@ -159,21 +175,23 @@ func (u *UI) draw() {
 		return
 	}
 	now := u.cfg.Now()
-	if now.Sub(u.last) < redraw {
+	if !u.stale && now.Sub(u.last) < redraw {
 		return
 	}
-	u.last = now
+	u.last, u.stale = now, false
 	u.clear()
 	if len(u.running) == 0 {
 		return
 	}
-	labels := slices.SortedFunc(maps.Keys(u.running), func(a, b string) int { return u.running[a].Compare(u.running[b]) })
-	s := fmt.Sprintf("[%d done, %d cached, %d running] %s", u.done, u.cached, len(labels), labels[0])
-	if d := now.Sub(u.running[labels[0]]); d >= time.Second {
+	steps := slices.SortedFunc(maps.Values(u.running), func(a, b running) int {
+		return cmp.Or(a.since.Compare(b.since), strings.Compare(a.label, b.label))
+	})
+	s := fmt.Sprintf("[%d done, %d cached, %d running] %s", u.done, u.cached, len(steps), clean(steps[0].label))
+	if d := now.Sub(steps[0].since); d >= time.Second {
 		s += fmt.Sprintf(" %ds", int(d.Seconds()))
 	}
-	for _, l := range labels[1:min(3, len(labels))] {
-		s += ", " + l
+	for _, r := range steps[1:min(3, len(steps))] {
+		s += ", " + clean(r.label)
 	}
 	if w := u.cfg.Width(); w > 4 {
 		r := []rune(s)
@@ -224,6 +242,9 @@ func flatten(err error) []error {
 	seen := map[string]bool{}
 	var walk func(error)
 	walk = func(e error) {
+		if e == nil {
+			return
+		}
 		if j, ok := e.(interface{ Unwrap() []error }); ok {
 			for _, x := range j.Unwrap() {
 				walk(x)
@@ -239,26 +260,45 @@ func flatten(err error) []error {
 	return out
 }
 
+// render is the text of one error: its line, then the details and hints of every Problem in its chain, outermost first,
+// details and hints once.
 func (u *UI) render(err error) string {
 	var b strings.Builder
-	b.WriteString("hewn: " + u.paint(red, "error: ") + err.Error())
-	hints := map[string]bool{}
-	for e := err; e != nil; {
-		var p *diag.Problem
-		if !errors.As(e, &p) {
-			break
+	b.WriteString("hewn: " + u.paint(red, "error: ") + strings.ReplaceAll(clean(err.Error()), "\n", "\n    "))
+	said := map[string]bool{}
+	var walk func(error)
+	walk = func(e error) {
+		if p, ok := e.(*diag.Problem); ok {
+			// What words were put around keeps its details; they are told once.
+			if all := strings.Join(p.Detail, "\n"); all != "" && !said[all] {
+				said[all] = true
+				b.WriteString("\n    " + strings.ReplaceAll(clean(all), "\n", "\n    "))
+			}
+			for _, h := range p.Hints {
+				if !said[h] {
+					said[h] = true
+					b.WriteString("\n  " + u.paint(bold, "hint: ") + clean(h))
+				}
+			}
 		}
-		for _, l := range p.Detail {
-			b.WriteString("\n    " + strings.ReplaceAll(l, "\n", "\n    "))
+		switch x := e.(type) {
+		case interface{ Unwrap() error }:
+			walk(x.Unwrap())
+		case interface{ Unwrap() []error }:
+			for _, y := range x.Unwrap() {
+				walk(y)
+			}
 		}
-		for _, h := range p.Hints {
-			hints[h] = true
-			b.WriteString("\n  " + u.paint(bold, "hint: ") + h)
-		}
-		e = p.Cause
 	}
+	walk(err)
 	return b.String()
 }
+
+// controls are what a terminal obeys: sequences that begin with ESC, and other control characters but tab and newline.
+var controls = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b.|[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f]")
+
+// clean takes out what a terminal would obey: logs and names come from outside.
+func clean(s string) string { return controls.ReplaceAllString(strings.ToValidUTF8(s, "\uFFFD"), "") }
 
 const (
 	red    = "31"
