@@ -245,11 +245,12 @@ func (n Native) Dump() string {
 	return b.String()
 }
 
-// Memo describes a step whose result follows from its description alone: it depends on no source and no target, only
-// on commands, native steps, artifacts and trees that stand in the description. With such a key a whole graph is found
-// in the cache by one look-up instead of one for each of its steps.
+// Memo describes a whole step, with everything that it depends on, by its description: commands, native steps,
+// artifacts and trees stand in that, and what the sources hold is added. With such a key a graph is found in the cache by
+// one look-up instead of one for each of its steps.
 type Memo struct {
 	Step     digest.Digest     // identity of the description
+	Sources  []string          // name and tree of each source that the description refers to, sorted
 	Platform platform.Platform // of actions that name none
 }
 
@@ -258,5 +259,10 @@ func (m Memo) Key() store.Key { return store.KeyOf(digest.Of([]byte(m.Dump()))) 
 
 // Dump is the text that Key hashes. What keys of actions hold besides their description is in it as well.
 func (m Memo) Dump() string {
-	return fmt.Sprintf("memo v1 contract=%s\nplatform %s\nenv %q\nstep %s\n", Contract, m.Platform, baseEnv, m.Step)
+	var b strings.Builder
+	fmt.Fprintf(&b, "memo v1 contract=%s\nplatform %s\nenv %q\nstep %s\n", Contract, m.Platform, baseEnv, m.Step)
+	for _, s := range m.Sources {
+		fmt.Fprintf(&b, "source %q\n", s)
+	}
+	return b.String()
 }

@@ -58,6 +58,8 @@ func TestKeys(t *testing.T) {
 		golden(t, "native-"+name, fmt.Sprintf("%skey %s\n", n.Dump(), n.Key()))
 	}
 	m := action.Memo{Step: digest.Of([]byte("a step")), Platform: linux}
+	golden(t, "memo-fixed", fmt.Sprintf("%skey %s\n", m.Dump(), m.Key()))
+	m.Sources = []string{"app 11/2", "client 22/3"}
 	golden(t, "memo", fmt.Sprintf("%skey %s\n", m.Dump(), m.Key()))
 }
 

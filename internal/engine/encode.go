@@ -41,56 +41,59 @@ func (w *writer) texts(s []string) {
 	}
 }
 
-// reader reads what writer wrote. After the first error everything it gives is zero.
+// reader reads what writer wrote. After the first error everything it gives is zero. What it gives shares the memory of
+// what it reads.
 type reader struct {
-	b   []byte
+	s   string
 	err error
 }
 
 func (r *reader) num() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
+	var v uint64
+	for i := 0; i < len(r.s) && i < binary.MaxVarintLen64; i++ {
+		c := r.s[i]
+		if i == binary.MaxVarintLen64-1 && c > 1 {
+			break // more than 64 bits
+		}
+		v |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			r.s = r.s[i+1:]
+			return v
+		}
 	}
-	r.b = r.b[n:]
-	return v
+	r.fail()
+	return 0
 }
 
 // count reads the number of elements of a list, each of which takes at least one byte.
 func (r *reader) count() int {
 	n := r.num()
-	if n > uint64(len(r.b)) || n > maxList {
+	if n > uint64(len(r.s)) || n > maxList {
 		r.fail()
 		return 0
 	}
 	return int(n)
 }
 
-func (r *reader) text() string {
-	n := r.count()
-	s := string(r.b[:n])
-	r.b = r.b[n:]
-	return s
-}
+func (r *reader) text() string { return r.take(r.count()) }
 
-func (r *reader) byte() byte {
-	if len(r.b) == 0 {
+func (r *reader) take(n int) string {
+	if n > len(r.s) {
 		r.fail()
-		return 0
+		return ""
 	}
-	v := r.b[0]
-	r.b = r.b[1:]
+	v := r.s[:n]
+	r.s = r.s[n:]
 	return v
 }
 
-func (r *reader) bytes(n int) []byte {
-	if n > len(r.b) {
+func (r *reader) byte() byte {
+	if len(r.s) == 0 {
 		r.fail()
-		return make([]byte, n)
+		return 0
 	}
-	v := r.b[:n]
-	r.b = r.b[n:]
+	v := r.s[0]
+	r.s = r.s[1:]
 	return v
 }
 
@@ -112,7 +115,7 @@ func (r *reader) fail() {
 	if r.err == nil {
 		r.err = errTruncated
 	}
-	r.b = nil
+	r.s = ""
 }
 
 // encode writes n without its label and without its inputs.

@@ -66,12 +66,6 @@ type Locks interface {
 	Lock(ctx context.Context, key string) (unlock func(), err error)
 }
 
-// TryLocks is what a Locks may offer besides: TryLock does not wait. With it a step that another process is running
-// gives its place in the budget to the next one at no cost.
-type TryLocks interface {
-	TryLock(key string) (unlock func(), ok bool, err error)
-}
-
 // Limits bounds what goes on at the same time. Zero fields mean a default: one action a processor, 16 fetches, 2 x
 // processors for disk work (native steps, sources).
 type Limits struct {
@@ -115,6 +109,8 @@ type Engine struct {
 	cfg     Config
 	natives map[string]NativeDef
 	own     map[string]bool // names of the natives of the algebra
+	// thorough switches off the look-up of whole graphs by their description.
+	thorough bool
 
 	core, actions, fetches, disk, lockers *pool
 	flights                               flights
@@ -133,14 +129,15 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.New("engine: no store")
 	}
 	e := &Engine{
-		cfg:     cfg,
-		natives: map[string]NativeDef{},
-		own:     map[string]bool{},
-		memo:    map[digest.Digest]*result{},
-		broken:  map[digest.Digest]*result{},
-		failed:  map[store.Key]*result{},
-		plans:   map[string]Step{},
-		targets: map[string][]string{},
+		cfg:      cfg,
+		thorough: cfg.Paranoid,
+		natives:  map[string]NativeDef{},
+		own:      map[string]bool{},
+		memo:     map[digest.Digest]*result{},
+		broken:   map[digest.Digest]*result{},
+		failed:   map[store.Key]*result{},
+		plans:    map[string]Step{},
+		targets:  map[string][]string{},
 	}
 	for _, d := range algebraNatives() {
 		e.own[d.String()] = true

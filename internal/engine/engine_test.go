@@ -249,6 +249,7 @@ func TestParanoid(t *testing.T) {
 func TestEvents(t *testing.T) {
 	w := newWorld(t)
 	w.target("app", returns(command("link", []string{"write", "x"}, at(w.upperStep("u"), "/u"))))
+	w.paranoid = true // so that every step is looked at
 	w.build(engine.Target("app"))
 	show := func() string {
 		var out []string

@@ -393,11 +393,10 @@ func (t *traces) SaveTrace(key string, b []byte) error {
 	return nil
 }
 
-// keyLocks is locks of one process; try says whether it offers TryLock as well.
+// keyLocks is locks of one process.
 type keyLocks struct {
-	mu    sync.Mutex
-	held  map[string]chan struct{}
-	nests int
+	mu   sync.Mutex
+	held map[string]chan struct{}
 }
 
 func (l *keyLocks) take(key string) chan struct{} {
@@ -434,18 +433,10 @@ func (l *keyLocks) Lock(ctx context.Context, key string) (func(), error) {
 	}
 }
 
-type tryKeyLocks struct{ keyLocks }
-
-func (l *tryKeyLocks) TryLock(key string) (func(), bool, error) {
-	if l.take(key) != nil {
-		return nil, false, nil
-	}
-	return func() { l.free(key) }, true, nil
-}
-
 type events struct {
 	mu  sync.Mutex
 	all []event.Event
+	off bool
 }
 
 func (e *events) add(v event.Event) {
@@ -454,8 +445,10 @@ func (e *events) add(v event.Event) {
 		v = l
 	}
 	e.mu.Lock()
-	e.all = append(e.all, v)
-	e.mu.Unlock()
+	defer e.mu.Unlock()
+	if !e.off {
+		e.all = append(e.all, v)
+	}
 }
 
 func (e *events) take() []event.Event {

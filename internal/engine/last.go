@@ -96,14 +96,17 @@ func (e *Engine) lastSteps(n *node, before []LastStep) []LastStep {
 		if res == nil {
 			res = e.broken[n.id]
 		}
-		if res == nil || res.description == nil {
+		if res == nil || res.description == nil && had { // not needed, or found by its description: as it was
 			if had {
 				steps = append(steps, was)
 			}
 			return
 		}
-		s := LastStep{Label: n.Label, Kind: n.kind(), Key: res.key.Digest(), Dump: digest.Of([]byte(res.dump())), Output: res.output,
-			Log: res.log, Seconds: res.seconds, Failed: res.state == Failed, ExitCode: res.exitCode, Kept: res.kept}
+		s := LastStep{Label: n.Label, Kind: n.kind(), Output: res.output, Log: res.log, Seconds: res.seconds,
+			Failed: res.state == Failed, ExitCode: res.exitCode, Kept: res.kept}
+		if res.description != nil {
+			s.Key, s.Dump = res.key.Digest(), digest.Of([]byte(res.dump()))
+		}
 		if s.Was = was.Was; had && was.Key != s.Key {
 			s.Was = was.Dump
 		}

@@ -137,10 +137,16 @@ type ActionStep struct {
 	Output  tree.Tree
 }
 
-// AllActions builds steps and gives every action that they depend on, inputs first. An error ends it.
+// AllActions builds steps and gives every action that they depend on, inputs first. An error ends it. It looks at every
+// step, also where the result of many is found at once.
 func (e *Engine) AllActions(ctx context.Context, steps ...Step) iter.Seq2[ActionStep, error] {
 	return func(yield func(ActionStep, error) bool) {
-		if _, err := e.BuildAll(ctx, steps...); err != nil {
+		e, err := New(e.cfg)
+		if err == nil {
+			e.thorough = true
+			_, err = e.BuildAll(ctx, steps...)
+		}
+		if err != nil {
 			yield(ActionStep{}, err)
 			return
 		}

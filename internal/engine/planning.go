@@ -17,7 +17,7 @@ func (r *run) planTarget(t *task) {
 		return
 	}
 	r.mu.Lock()
-	t.plan = r.want(s.n, t.n.Name)
+	t.plan = r.want(s.n, t.n.Name, true)
 	r.await(t, t.plan)
 	ready := t.waits == 0
 	r.mu.Unlock()
@@ -148,7 +148,7 @@ func (w planWorld) config() *Config { return &w.r.e.cfg }
 func (w planWorld) static(ctx context.Context, n *node) (tree.Tree, error) {
 	r := w.r
 	r.mu.Lock()
-	t := r.want(n, w.target)
+	t := r.want(n, w.target, true)
 	r.mu.Unlock()
 	r.wait(ctx, t)
 	r.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"hewn.example/hewn/internal/action"
 	"hewn.example/hewn/internal/digest"
@@ -43,6 +44,8 @@ type task struct {
 	done  bool
 	ended chan struct{} // closed at the end, if somebody waits from outside the graph
 
+	asking  bool      // is to be looked up by its description first; the inputs are not wanted yet
+	memo    store.Key // of its description, under which the result is kept besides; zero for none
 	desc    *description
 	suspect *result // a cached result that Config.Paranoid wants compared
 	result  *result // also of a step that failed by running
@@ -90,7 +93,7 @@ func (r *run) all(steps []Step) ([]*task, error) {
 	tasks := make([]*task, len(steps))
 	r.mu.Lock()
 	for i, s := range steps {
-		tasks[i] = r.want(s.n, "")
+		tasks[i] = r.want(s.n, "", true)
 	}
 	r.mu.Unlock()
 	for _, t := range tasks {
@@ -122,8 +125,10 @@ func (r *run) wait(ctx context.Context, t *task) {
 	}
 }
 
-// want gives the task of n and starts it if it is new. r.mu is held.
-func (r *run) want(n *node, target string) *task {
+// want gives the task of n and starts it if it is new. top says that n is a whole of its own: the step of a target, what
+// a plan asks about, what the caller wants. Such a step is first looked up by its description, together with the trees
+// of its sources, and so is what is fixed below one that is not; between these, steps have their keys only. r.mu is held.
+func (r *run) want(n *node, target string, top bool) *task {
 	if t := r.tasks[n.id]; t != nil {
 		return t
 	}
@@ -137,16 +142,28 @@ func (r *run) want(n *node, target string) *task {
 		t.done, t.result = true, res
 		return t
 	}
-	t.in = make([]*task, len(n.in))
-	for i, in := range n.in {
-		if !lazy(n, in) {
-			r.need(t, i)
+	if top && !n.targets && len(n.in) > 0 && !r.e.thorough {
+		t.asking = true
+		for _, s := range n.sources {
+			r.await(t, r.want(s, target, false))
 		}
+	} else {
+		r.expand(t)
 	}
 	if t.waits == 0 {
 		r.push(t)
 	}
 	return t
+}
+
+// expand makes t wait for the inputs that its key needs. r.mu is held.
+func (r *run) expand(t *task) {
+	t.in = make([]*task, len(t.n.in))
+	for i, in := range t.n.in {
+		if !lazy(t.n, in) {
+			r.need(t, i)
+		}
+	}
 }
 
 // lazy says that n's key does not need the tree of in. What is downloaded has its identity already.
@@ -156,7 +173,7 @@ func lazy(n, in *node) bool {
 
 // need makes t wait for its input i. r.mu is held.
 func (r *run) need(t *task, i int) {
-	t.in[i] = r.want(t.n.in[i], t.target)
+	t.in[i] = r.want(t.n.in[i], t.target, !t.n.fixed() && t.n.in[i].fixed())
 	r.await(t, t.in[i])
 }
 
@@ -188,6 +205,9 @@ func (r *run) advance(t *task) {
 		r.finish(t, nil, context.Cause(r.ctx))
 		return
 	}
+	if t.asking && !r.recall(t) {
+		return
+	}
 	unknown := false
 	look := func(u *task) {
 		t.failed = t.failed || u != nil && u.failed
@@ -213,6 +233,42 @@ func (r *run) advance(t *task) {
 	default:
 		r.lookUp(t)
 	}
+}
+
+// recall looks for the result of t by its description, so that nothing that t depends on need be looked at. If there is
+// none, t goes on as usual; goOn is false if t is done or waits.
+func (r *run) recall(t *task) (goOn bool) {
+	t.asking = false
+	m := action.Memo{Step: t.n.id, Platform: r.e.cfg.Platform}
+	r.mu.Lock()
+	for _, n := range t.n.sources {
+		s := r.tasks[n.id]
+		if s.failed {
+			t.failed, t.in = true, append(t.in, s) // where verdict finds it
+			continue
+		}
+		m.Sources = append(m.Sources, n.Name+" "+s.result.output.String())
+	}
+	r.mu.Unlock()
+	if t.failed {
+		r.finish(t, nil, nil)
+		return false
+	}
+	t.memo = m.Key()
+	res, err := r.e.cfg.Store.Result(r.ctx, t.memo)
+	switch {
+	case err == nil:
+		t.memo = store.Key{}
+		r.finish(t, &result{state: Cached, output: res.Output, log: res.Log, seconds: res.Seconds}, nil)
+		return false
+	case !errors.Is(err, store.ErrNotFound):
+		r.finish(t, nil, fmt.Errorf("cannot look into the cache: %w", err))
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expand(t)
+	return t.waits == 0
 }
 
 // lookUp makes t's key and takes the result from the cache, or has the step run.
@@ -283,13 +339,13 @@ func (r *run) start(t *task, key string, p *pool) {
 			r.work(t, key, nil)
 			return
 		}
-		unlock, ok, err := r.tryLock(key)
+		// Whoever waits for another process gives up the place in the pool.
+		soon, cancel := context.WithTimeoutCause(r.ctx, lockPatience, errBusy)
+		unlock, err := r.e.cfg.Locks.Lock(soon, key)
+		busy := err != nil && context.Cause(soon) == errBusy
+		cancel()
 		switch {
-		case err != nil:
-			r.land(t, key, nil, err)
-		case ok:
-			r.work(t, key, unlock)
-		default:
+		case busy:
 			r.e.lockers.run(func() {
 				unlock, err := r.e.cfg.Locks.Lock(r.ctx, key)
 				if err != nil {
@@ -298,17 +354,19 @@ func (r *run) start(t *task, key string, p *pool) {
 				}
 				p.run(func() { r.work(t, key, unlock) })
 			})
+		case err != nil:
+			r.land(t, key, nil, err)
+		default:
+			r.work(t, key, unlock)
 		}
 	})
 }
 
-// tryLock takes the lock of key if that needs no waiting.
-func (r *run) tryLock(key string) (unlock func(), ok bool, err error) {
-	if l, can := r.e.cfg.Locks.(TryLocks); can {
-		return l.TryLock(key)
-	}
-	return nil, false, nil
-}
+// lockPatience is how long a step waits for its lock while it has a place in its pool: long enough to get a lock that
+// is free, too short to be felt.
+const lockPatience = 2 * time.Millisecond
+
+var errBusy = errors.New("engine: another process runs this step")
 
 // work runs t's step in the goroutine of its pool, unless somebody has done so since the cache was last looked into.
 func (r *run) work(t *task, key string, unlock func()) {
@@ -342,6 +400,9 @@ func (r *run) land(t *task, key string, res *result, err error) {
 
 // finish ends t. Whatever fails after the run was cancelled fails because of that and is not to blame.
 func (r *run) finish(t *task, res *result, err error) {
+	if err == nil && res != nil && !t.memo.IsZero() {
+		err = r.e.cfg.Store.Record(r.ctx, t.memo, store.Result{Output: res.output, Log: res.log, Seconds: res.seconds})
+	}
 	if err == nil && res != nil {
 		r.e.mu.Lock()
 		r.e.memo[t.n.id] = res

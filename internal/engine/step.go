@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -73,8 +74,9 @@ type node struct {
 	Params   []byte // canonical JSON
 	Command  *Command
 	in       []*node
-	static   bool // depends on no action
-	targets  bool // refers to targets
+	static   bool    // depends on no action
+	targets  bool    // refers to targets
+	sources  []*node // the sources that it refers to, without those of targets, by name
 	id       digest.Digest
 }
 
@@ -224,15 +226,41 @@ func algebra(label, name string, paths []string, parts []Part) Step {
 	return newStep(n)
 }
 
+// joinSources is a and b, sorted by name and each once. Nearly all steps of a recipe refer to the same one or two
+// sources, so that one of the two mostly serves as it is.
+func joinSources(a, b []*node) []*node {
+	if len(b) == 0 || len(a) == len(b) && &a[0] == &b[0] {
+		return a
+	}
+	if len(a) == 0 {
+		return b
+	}
+	byName := func(a, b *node) int { return strings.Compare(a.Name, b.Name) }
+	all := slices.Concat(a, b)
+	slices.SortStableFunc(all, byName)
+	all = slices.CompactFunc(all, func(a, b *node) bool { return a.Name == b.Name })
+	if len(all) == len(a) {
+		return a
+	}
+	return all
+}
+
+// fixed says that n's result follows from its description alone.
+func (n *node) fixed() bool { return !n.targets && len(n.sources) == 0 }
+
 // newStep gives n its identity: a hash over its encoding without the label, and the identities of its inputs.
 func newStep(n *node) Step {
 	n.static, n.targets = n.Op != opRun && n.Op != opTarget, n.Op == opTarget
+	if n.Op == opSource {
+		n.sources = []*node{n}
+	}
 	var buf [512]byte
 	w := writer{buf[:0]}
 	n.encode(&w)
 	for _, in := range n.in {
 		n.static = n.static && in.static
 		n.targets = n.targets || in.targets
+		n.sources = joinSources(n.sources, in.sources)
 		h := in.id.Hash()
 		w.b = append(w.b, h[:]...)
 	}

@@ -66,7 +66,7 @@ func decodeTrace(b []byte) (*trace, error) {
 	if h := digest.Of(rest[32:]).Hash(); !bytes.Equal(h[:], rest[:32]) {
 		return nil, errors.New("engine: trace is damaged")
 	}
-	r := &reader{b: rest[32:]}
+	r := &reader{s: string(rest[32:])}
 	nodes, err := readGraph(r, r.count())
 	if err != nil {
 		return nil, err
@@ -90,8 +90,7 @@ func decodeTrace(b []byte) (*trace, error) {
 		} else {
 			a.on, a.arg = pick(), r.text()
 		}
-		hash := r.bytes(32)
-		size := r.num()
+		hash, size := []byte(r.take(32)), r.num()
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -101,7 +100,7 @@ func decodeTrace(b []byte) (*trace, error) {
 		t.asked = append(t.asked, a)
 	}
 	t.result = Step{pick()}
-	if r.err == nil && len(r.b) != 0 {
+	if r.err == nil && len(r.s) != 0 {
 		r.fail()
 	}
 	return t, r.err
