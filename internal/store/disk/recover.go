@@ -44,7 +44,7 @@ func (s *Store) recoverIfRestarted() error {
 		return nil
 	}
 	if _, err := os.Lstat(s.path("boot")); err == nil {
-		if err := s.recover(context.Background()); err != nil {
+		if err := s.recover(uncancelled{}); err != nil {
 			return err
 		}
 	}
@@ -65,6 +65,14 @@ func (s *Store) lastBoot() string {
 	}
 	return strings.TrimSpace(string(b))
 }
+
+// uncancelled is the context of recovery: Open has none to give, and half a recovery would have to be done again.
+type uncancelled struct{}
+
+func (uncancelled) Deadline() (t time.Time, ok bool) { return }
+func (uncancelled) Done() <-chan struct{}            { return nil }
+func (uncancelled) Err() error                       { return nil }
+func (uncancelled) Value(any) any                    { return nil }
 
 func (s *Store) recover(ctx context.Context) error {
 	var since time.Time
