@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -19,23 +20,47 @@ func (f *finder) pypi() {
 		f.fromEnv(v, one)
 	}
 	for _, v := range []string{"UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"} {
-		f.fromEnv(v, strings.Fields)
+		f.fromEnv(v, namedURLs)
 	}
-	for _, name := range []string{path.Join(f.env.Home, ".config/uv/uv.toml"), "/etc/uv/uv.toml"} {
+	conf := f.configHome()
+	for _, name := range []string{path.Join(conf, "uv/uv.toml"), "/etc/uv/uv.toml"} {
 		f.uvToml(name)
 	}
-	files := []string{f.env.Getenv("PIP_CONFIG_FILE"), path.Join(f.env.Home, ".config/pip/pip.conf"),
+	files := []string{f.env.Getenv("PIP_CONFIG_FILE"), path.Join(conf, "pip/pip.conf"),
 		path.Join(f.env.Home, ".pip/pip.conf"), "/etc/xdg/pip/pip.conf", "/etc/pip.conf"}
 	for _, name := range files {
 		ini := parseINI(f.read(name))
-		f.addIf(ini["global.index-url"], name)
-		for _, u := range strings.Fields(ini["global.extra-index-url"]) {
-			f.add(u, name)
+		for _, k := range []string{"global.index-url", "global.index_url"} {
+			f.addIf(ini[k], name)
+		}
+		for _, k := range []string{"global.extra-index-url", "global.extra_index_url"} {
+			for _, u := range strings.Fields(ini[k]) {
+				f.add(u, name)
+			}
 		}
 	}
 	if len(f.eps) == 0 {
 		f.addIf(f.ask("python3", "-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"), "answer of pip")
 	}
+}
+
+// namedURLs splits a list of addresses, each of which may have a name in front: `internal=https://…`.
+func namedURLs(s string) []string {
+	out := strings.Fields(s)
+	for i, u := range out {
+		if name, rest, ok := strings.Cut(u, "="); ok && !strings.ContainsAny(name, ":/") {
+			out[i] = rest
+		}
+	}
+	return out
+}
+
+// configHome is where the user's tools keep their files.
+func (f *finder) configHome() string {
+	if d := f.env.Getenv("XDG_CONFIG_HOME"); path.IsAbs(d) {
+		return d
+	}
+	return path.Join(f.env.Home, ".config")
 }
 
 func (f *finder) addIf(u, from string) {
@@ -70,26 +95,36 @@ func (f *finder) npm() {
 	if len(f.eps) == 0 {
 		f.addIf(lastLine(f.ask("npm", "config", "get", "registry")), "answer of `npm config get registry`")
 	}
-	for i, e := range f.eps {
-		f.eps[i].Token = f.npmToken(e.URL)
-	}
 }
 
-// npmToken finds `//host/path/:_authToken=…` for a registry.
+// npmToken finds `//host/path/:_authToken=…` for a registry, its own or that of a path above it.
 func (f *finder) npmToken(registry string) string {
 	_, rest, _ := strings.Cut(registry, "://")
 	for _, name := range []string{path.Join(f.env.Dir, ".npmrc"), path.Join(f.env.Home, ".npmrc"), "/etc/npmrc"} {
 		ini := parseINI(f.read(name))
-		for _, k := range []string{"//" + rest + "/:_authToken", "//" + rest + ":_authToken"} {
-			if t := ini[k]; t != "" {
-				if v, ok := strings.CutPrefix(t, "${"); ok {
-					t = f.env.Getenv(strings.TrimSuffix(v, "}"))
+		for at := rest; at != "." && at != "/" && at != ""; at = path.Dir(at) {
+			for _, k := range []string{"//" + at + "/:_authToken", "//" + at + ":_authToken"} {
+				if t := f.expand(ini[k]); t != "" {
+					return t
 				}
-				return t
 			}
 		}
 	}
 	return ""
+}
+
+// expand puts the values of variables in the place of `${NAME}`, as npm does.
+func (f *finder) expand(s string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(s, "${")
+		name, after, closed := strings.Cut(rest, "}")
+		if !ok || !closed {
+			return b.String() + s
+		}
+		b.WriteString(before + f.env.Getenv(name))
+		s = after
+	}
 }
 
 func lastLine(s string) string {
@@ -110,7 +145,7 @@ func (f *finder) golang() {
 	f.fromEnv("GOPROXY", split)
 	file := f.env.Getenv("GOENV")
 	if file == "" {
-		file = path.Join(f.env.Home, ".config/go/env")
+		file = path.Join(f.configHome(), "go/env")
 	}
 	for _, u := range split(parseINI(f.read(file))["GOPROXY"]) {
 		f.add(u, file)
@@ -126,31 +161,21 @@ func (f *finder) golang() {
 // such suite, so the ones that look like a Debian archive go first.
 func (f *finder) debian() {
 	f.fromEnv("HEWN_DEBIAN_MIRROR", strings.Fields)
-	names := []string{"/etc/apt/sources.list"}
+	var all []aptSource
+	read := func(name string) {
+		b := string(f.read(name))
+		if path.Ext(name) == ".sources" {
+			all = append(all, deb822Sources(b, name)...)
+		} else {
+			all = append(all, listSources(b, name)...)
+		}
+	}
+	read("/etc/apt/sources.list")
 	if f.env.FS != nil {
 		entries, _ := fs.ReadDir(f.env.FS, "etc/apt/sources.list.d")
 		for _, e := range entries {
-			names = append(names, "/etc/apt/sources.list.d/"+e.Name())
-		}
-	}
-	type found struct{ url, from string }
-	var all []found
-	for _, name := range names {
-		b := string(f.read(name))
-		if strings.HasSuffix(name, ".sources") {
-			for _, l := range strings.Split(b, "\n") {
-				if v, ok := strings.CutPrefix(l, "URIs:"); ok {
-					for _, u := range strings.Fields(v) {
-						all = append(all, found{u, name})
-					}
-				}
-			}
-			continue
-		}
-		for _, l := range strings.Split(b, "\n") {
-			fields := strings.Fields(stripOptions(l))
-			if len(fields) >= 2 && fields[0] == "deb" {
-				all = append(all, found{fields[1], name})
+			if ext := path.Ext(e.Name()); ext == ".list" || ext == ".sources" { // apt reads no others
+				read("/etc/apt/sources.list.d/" + e.Name())
 			}
 		}
 	}
@@ -158,6 +183,49 @@ func (f *finder) debian() {
 	for _, a := range all {
 		f.add(a.url, a.from)
 	}
+}
+
+// aptSource is an archive that apt takes binary packages from.
+type aptSource struct{ url, from string }
+
+// listSources reads the one-line format.
+func listSources(text, from string) (out []aptSource) {
+	for _, l := range strings.Split(text, "\n") {
+		fields := strings.Fields(stripOptions(l))
+		if len(fields) >= 2 && fields[0] == "deb" {
+			out = append(out, aptSource{fields[1], from})
+		}
+	}
+	return out
+}
+
+// deb822Sources reads the format of paragraphs. What is switched off, or has no binary packages, is left out.
+func deb822Sources(text, from string) (out []aptSource) {
+	fields, last := map[string]string{}, ""
+	finish := func() {
+		types, off := strings.Fields(fields["types"]), strings.ToLower(fields["enabled"])
+		if slices.Contains(types, "deb") && off != "no" && off != "false" && off != "0" {
+			for _, u := range strings.Fields(fields["uris"]) {
+				out = append(out, aptSource{u, from})
+			}
+		}
+		fields, last = map[string]string{}, ""
+	}
+	for _, l := range strings.Split(text, "\n") {
+		switch t := strings.TrimSpace(l); {
+		case t == "":
+			finish()
+		case l[0] == '#':
+		case l[0] == ' ' || l[0] == '\t':
+			fields[last] += " " + t
+		default:
+			k, v, _ := strings.Cut(l, ":")
+			last = strings.ToLower(strings.TrimSpace(k))
+			fields[last] = strings.TrimSpace(v)
+		}
+	}
+	finish()
+	return out
 }
 
 func debianRank(u string) int {
@@ -181,16 +249,16 @@ func stripOptions(l string) string {
 
 // maven: mirrors and repositories of the settings, then what Maven's own built-in POM says.
 func (f *finder) maven() {
-	var settings struct {
-		Mirrors []struct {
-			URL string `xml:"url"`
-			Of  string `xml:"mirrorOf"`
-		} `xml:"mirrors>mirror"`
-		Repositories []struct {
-			URL string `xml:"url"`
-		} `xml:"profiles>profile>repositories>repository"`
-	}
 	for _, name := range []string{path.Join(f.env.Home, ".m2/settings.xml"), "/etc/maven/settings.xml"} {
+		var settings struct {
+			Mirrors []struct {
+				URL string `xml:"url"`
+				Of  string `xml:"mirrorOf"`
+			} `xml:"mirrors>mirror"`
+			Repositories []struct {
+				URL string `xml:"url"`
+			} `xml:"profiles>profile>repositories>repository"`
+		}
 		if b := f.read(name); b != nil && xml.Unmarshal(b, &settings) == nil {
 			for _, m := range settings.Mirrors {
 				if strings.Contains(m.Of, "*") || strings.Contains(m.Of, "central") {
@@ -253,21 +321,32 @@ func superPOM(jar []byte) string {
 
 // crates: source replacement and registries of cargo's configuration.
 func (f *finder) crates() {
-	f.fromEnv("CARGO_REGISTRIES_CRATES_IO_INDEX", one)
-	var c struct {
-		Source map[string]struct {
-			Registry    string `toml:"registry"`
-			ReplaceWith string `toml:"replace-with"`
-		} `toml:"source"`
-	}
+	sparse := func(u string) string { return strings.TrimPrefix(u, "sparse+") }
+	f.fromEnv("CARGO_REGISTRIES_CRATES_IO_INDEX", func(s string) []string { return []string{sparse(s)} })
 	home := f.env.Getenv("CARGO_HOME")
 	if home == "" {
 		home = path.Join(f.env.Home, ".cargo")
 	}
 	for _, name := range []string{path.Join(home, "config.toml"), path.Join(home, "config")} {
+		var c struct {
+			Source map[string]struct {
+				Registry    string `toml:"registry"`
+				ReplaceWith string `toml:"replace-with"`
+			} `toml:"source"`
+			Registries map[string]struct {
+				Index string `toml:"index"`
+			} `toml:"registries"`
+		}
 		if b := f.read(name); b != nil && toml.Unmarshal(b, &c) == nil {
-			s := c.Source["crates-io"]
-			f.addIf(strings.TrimPrefix(c.Source[s.ReplaceWith].Registry, "sparse+"), name)
+			// A replacement may itself be replaced; a ring of them ends after as many steps as there are sources.
+			at := c.Source["crates-io"].ReplaceWith
+			for range c.Source {
+				if next := c.Source[at].ReplaceWith; next != "" {
+					at = next
+				}
+			}
+			f.addIf(sparse(c.Source[at].Registry), name)
+			f.addIf(sparse(c.Registries[at].Index), name)
 		}
 	}
 }
@@ -286,8 +365,11 @@ func parseINI(b []byte) map[string]string {
 		case l[0] == ' ' || l[0] == '\t':
 			m[last] = strings.TrimSpace(m[last] + " " + t)
 		default:
+			// In a section (pip's files) a colon separates as well; without one (npm's) a key may hold colons and slashes.
 			k, v, _ := strings.Cut(t, "=")
-			// The key of a token holds colons and slashes and may hold no `=`, so the first one is the separator.
+			if i := strings.IndexByte(t, ':'); section != "" && i >= 0 && i < len(k) {
+				k, v = t[:i], t[i+1:]
+			}
 			last = section + strings.TrimSpace(k)
 			m[last] = strings.Trim(strings.TrimSpace(v), `"'`)
 		}

@@ -82,6 +82,11 @@ func (r *Resolver) lookup(ctx context.Context, eco source.Ecosystem) *lookup {
 		} else {
 			f.logs = append(f.logs, `hewn.toml: origins = "mirrors-only", nothing else is asked`)
 		}
+		if eco == source.NPM { // tokens are for whatever is asked, mirrors of hewn.toml included
+			for i, e := range f.eps {
+				f.eps[i].Token = f.npmToken(e.URL)
+			}
+		}
 		l.eps, l.logs = f.eps, f.logs
 	})
 	return l
@@ -102,8 +107,16 @@ func (f *finder) add(rawURL, from string) {
 		return
 	}
 	u, err := url.Parse(rawURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "file") {
-		f.logs = append(f.logs, from+": `"+rawURL+"` is no http, https or file address, left out")
+	if err != nil { // it may hold a password, so it is not repeated
+		f.logs = append(f.logs, from+": an address that cannot be read, left out")
+		return
+	}
+	if u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "file" {
+		f.logs = append(f.logs, from+": `"+u.Redacted()+"` is no http, https or file address, left out")
+		return
+	}
+	if h := u.Hostname(); h == "example" || strings.HasSuffix(h, ".example") {
+		f.logs = append(f.logs, from+": "+u.Redacted()+" is an identity, which is never dialled, left out")
 		return
 	}
 	e := Endpoint{From: from}
