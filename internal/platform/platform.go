@@ -24,16 +24,24 @@ func Host() Platform { return Platform{OS: "linux", Arch: runtime.GOARCH, Libc: 
 // Parse reads `os/arch` or `os/arch/libc`.
 func Parse(s string) (Platform, error) {
 	parts := strings.Split(s, "/")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
+	if len(parts) < 2 || len(parts) > 3 || !word(parts[0]) || !word(parts[1]) {
 		return Platform{}, fmt.Errorf("platform %q: want os/arch or os/arch/libc, for example linux/amd64", s)
 	}
 	p := Platform{OS: parts[0], Arch: parts[1]}
-	if len(parts) == 3 {
-		p.Libc = parts[2]
-	} else if p.OS == "linux" {
+	switch {
+	case len(parts) == 2 && p.OS == "linux":
 		p.Libc = "glibc"
+	case len(parts) == 3 && parts[2] != "glibc" && parts[2] != "musl":
+		return Platform{}, fmt.Errorf("platform %q: the C library is glibc or musl", s)
+	case len(parts) == 3:
+		p.Libc = parts[2]
 	}
 	return p, nil
+}
+
+// word says that s may stand in a platform's name: Go's names are lower-case letters and digits.
+func word(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
 // String is the form that Parse reads; glibc is left out, being the default on Linux.
