@@ -28,7 +28,14 @@ type base struct {
 	proc  int          // the server's /proc
 	shown []attachment // what is under /m, in the order of attaching
 	host  chan func()  // runs functions on a thread that is in the host's mounts
+
+	tasks   chan func() // for the threads that set actions up
+	threads int         // how many there are; under mu
 }
+
+// maxThreads is how many roots are put together at the same time. It takes about a millisecond each, mostly processor
+// time; some wait for the disk.
+const maxThreads = 8
 
 type attachment struct{ dir, at string }
 
@@ -40,7 +47,7 @@ func newBase(scratch string) (*base, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, fmt.Errorf("make mounts private: %w", err)
 	}
-	b := &base{host: make(chan func())}
+	b := &base{host: make(chan func()), tasks: make(chan func())}
 	err := onThread(func() error { return b.build(scratch) })
 	if err != nil {
 		return nil, err
@@ -202,4 +209,41 @@ func (b *base) enter() error {
 		return fmt.Errorf("enter the server's mounts: %w", err)
 	}
 	return nil
+}
+
+// work runs f on a thread that is in base, and leaves what f unshared as soon as f returns. Threads are kept: making one
+// for each action costs more than going back.
+func (b *base) work(f func()) {
+	done := make(chan struct{})
+	task := func() { defer close(done); f() }
+	select {
+	case b.tasks <- task:
+	default:
+		b.mu.Lock()
+		if b.threads < maxThreads {
+			b.threads++
+			go b.thread()
+		}
+		b.mu.Unlock()
+		b.tasks <- task
+	}
+	<-done
+}
+
+func (b *base) thread() {
+	runtime.LockOSThread()
+	err := b.enter()
+	pids, pidsErr := unix.Open("/proc/self/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	for err == nil && pidsErr == nil {
+		task := <-b.tasks
+		task()
+		err = errors.Join(unix.Setns(b.ns, unix.CLONE_NEWNS), unix.Setns(pids, unix.CLONE_NEWPID))
+	}
+	// Such a thread is of no use for anything: it ends with its goroutine, and another takes its place.
+	if pidsErr == nil {
+		unix.Close(pids)
+	}
+	b.mu.Lock()
+	b.threads--
+	b.mu.Unlock()
 }

@@ -1,21 +1,27 @@
 package sandbox
 
 import (
-	"runtime"
+	"reflect"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// This file is what runs between fork and exec. The rules are those of the standard library's own fork: the child of a
-// process with many threads has one thread and a copy of all memory, in any state, so that nothing may be called that
-// allocates, locks, grows a stack or lets the scheduler in. Everything is prepared before (prepare), every function is
-// nosplit (the linker proves that their frames fit), and nothing is used but raw system calls. Signals are blocked from
-// before the fork to the exec, so that no handler of the Go runtime ever runs in a child.
+// This file is what runs between clone and exec. As with vfork, the children share the server's memory, on stacks of
+// their own (a copy of a Go process's memory, page by page as it is written to, costs more than all the rest of a step).
+// The server goes on meanwhile, so that the rules are stricter than those of the standard library's fork: nothing may be
+// called that allocates, locks, grows a stack or lets the scheduler in, and nothing may be written but the child's own
+// stack. Everything is prepared before (prepare), every function is nosplit, and nothing is used but raw system calls.
+// Signals are blocked from before the clone to the exec, so that no handler of the Go runtime ever runs in a child.
+//
+// cloneFirst (clone_linux_*.s) clones the first process, calls first there, clones the command, calls command in it and
+// attend in the first process. There is no other code between them.
 
 // plan is everything that the first process and the command need, as memory that does not move.
 type plan struct {
+	first, attend, command uintptr // addresses of the functions; cloneFirst expects them here, in this order
+
 	newRoot   *byte // where the root is mounted in the server's view; nil: the root is entered by chroot
 	procAt    *byte // where /proc is mounted, below newRoot
 	procType  *byte
@@ -39,8 +45,16 @@ type plan struct {
 	gidLine   []byte
 	keep      uint64 // capabilities that stay, as a bit set
 	filter    unix.SockFprog
-	keepAlive []any
+	stacks    []byte
 }
+
+// stackSize is that of each of the two stacks of an action. The linker proves that all frames fit in under 1 KiB.
+const stackSize = 16 << 10
+
+// stackRoom is what lies above a stack pointer that is handed to cloneFirst.
+const stackRoom = 64
+
+func cloneFirst(flags, stack, commandStack uintptr, p *plan) (pid int)
 
 type limit struct {
 	resource uintptr
@@ -55,7 +69,7 @@ type note struct {
 }
 
 const (
-	noteExit    = 1 // value holds the wait status
+	noteExit    = 1 // value holds the wait status, a 1 if no other process was left, and the largest resident set in KiB
 	notePid     = 2 // value holds the command's pid in the server's pid namespace, in decimal digits
 	noteFailed  = 3 // errno, and in value[0] the step, one of the at… constants
 	noteSize    = unsafe.Sizeof(note{})
@@ -81,37 +95,31 @@ const (
 var childSteps = [...]string{"mount /proc", "switch the root", "fork", "start a session", "set standard streams",
 	"set limits", "enter the working directory", "make the user namespace", "drop capabilities", "load the system call filter", "execute"}
 
-// spawn forks the first process of a pid namespace, which the calling thread has unshared; the goroutine must be locked
-// to its thread.
+// spawn starts the first process of the pid namespace that the calling thread has unshared; the goroutine must be locked
+// to its thread. p must stay reachable until the first process has ended.
 //
 //go:norace
+//go:nocheckptr
 func spawn(p *plan) (pid int, err error) {
-	n, errno := fork1(p)
-	runtime.KeepAlive(p)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
-
-//go:nosplit
-//go:norace
-func fork1(p *plan) (uintptr, syscall.Errno) {
+	p.first, p.attend, p.command = reflect.ValueOf(first).Pointer(), reflect.ValueOf(attend).Pointer(), reflect.ValueOf(command).Pointer()
+	top := (uintptr(unsafe.Pointer(&p.stacks[0])) + stackSize) &^ 15
 	all, old := ^uint64(0), uint64(0)
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), sigsetBytes, 0, 0)
-	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
-	if errno == 0 && pid == 0 {
-		first(p)
-	}
+	pid = cloneFirst(unix.CLONE_VM|uintptr(unix.SIGCHLD), top-stackRoom, top+stackSize-stackRoom, p)
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, sigsetBytes, 0, 0)
-	return pid, errno
+	if pid < 0 {
+		return 0, syscall.Errno(-pid)
+	}
+	return pid, nil
 }
 
-// first is pid 1 of the action. It holds no capability and no file once the command runs, and is not dumpable: the
-// command shares its user id and must not find anything there. Its death is the death of the whole pid namespace.
+// first is pid 1 of the action: it mounts /proc, which only a process of this pid namespace can do on older kernels, and
+// makes the new root the only one. Like the server it is not dumpable: the command shares its user id and must not find
+// anything there.
 //
 //go:nosplit
 //go:norace
+//go:nocheckptr
 func first(p *plan) {
 	_, _, e := syscall.RawSyscall6(unix.SYS_MOUNT, uintptr(unsafe.Pointer(p.procType)), uintptr(unsafe.Pointer(p.procAt)), uintptr(unsafe.Pointer(p.procType)),
 		unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, 0, 0)
@@ -124,35 +132,57 @@ func first(p *plan) {
 	check(p, atPivot, e)
 	_, _, e = syscall.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(p.slash)), 0, 0)
 	check(p, atPivot, e)
-	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0, 0)
-	cmd, _, e := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
-	check(p, atFork, e)
-	if cmd == 0 {
-		command(p)
-	}
+	// The command may map its user to the server's 0 only if whoever makes its namespace could set file capabilities.
+	check(p, atCaps, dropCaps(1<<unix.CAP_SETFCAP))
+}
+
+// attend waits for the command, as pid 1 for all that lose their parents too, and ends with it. Its death is the death
+// of the whole pid namespace. An exit note says whether anything else was alive.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func attend(p *plan, cmd int) {
 	dropCaps(0)
-	if p.statusFD > 0 {
-		syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 0, p.statusFD-1, 0)
+	statusFD := p.statusFD
+	if cmd < 0 {
+		check(p, atFork, syscall.Errno(-cmd))
 	}
-	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, p.statusFD+1, ^uintptr(0)>>32, 0)
-	var status uint32
+	if statusFD > 0 {
+		syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 0, statusFD-1, 0)
+	}
+	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, statusFD+1, ^uintptr(0)>>32, 0)
+	var status, ignored uint32
+	var usage unix.Rusage
 	for {
-		pid, _, e := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)), unix.WALL, 0, 0, 0)
-		if e == 0 && pid == cmd {
+		pid, _, e := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)), unix.WALL, uintptr(unsafe.Pointer(&usage)), 0, 0)
+		if e == 0 && int(pid) == cmd {
 			break
 		}
 	}
 	var n note
 	n.kind = noteExit
 	*(*uint32)(unsafe.Pointer(&n.value)) = status
-	syscall.RawSyscall(unix.SYS_WRITE, p.statusFD, uintptr(unsafe.Pointer(&n)), noteSize)
+	*(*int64)(unsafe.Pointer(&n.value[8])) = usage.Maxrss
+	for {
+		pid, _, e := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&ignored)), unix.WALL|unix.WNOHANG, 0, 0, 0)
+		if e == syscall.ECHILD {
+			n.value[4] = 1
+			break
+		}
+		if e == 0 && pid == 0 {
+			break // something lives on, for a moment
+		}
+	}
+	syscall.RawSyscall(unix.SYS_WRITE, statusFD, uintptr(unsafe.Pointer(&n)), noteSize)
 	exit(0)
 }
 
-// command becomes the action's command.
+// command becomes the action's command. It has been cloned into a user namespace of its own.
 //
 //go:nosplit
 //go:norace
+//go:nocheckptr
 func command(p *plan) {
 	_, _, e := syscall.RawSyscall(unix.SYS_SETSID, 0, 0, 0)
 	check(p, atSession, e)
@@ -176,8 +206,6 @@ func command(p *plan) {
 	_, _, e = syscall.RawSyscall6(unix.SYS_READLINKAT, p.serverFD, uintptr(unsafe.Pointer(p.selfName)), uintptr(unsafe.Pointer(&n.value)), unsafe.Sizeof(n.value), 0, 0)
 	check(p, atUser, e)
 	syscall.RawSyscall(unix.SYS_WRITE, p.statusFD, uintptr(unsafe.Pointer(&n)), noteSize)
-	_, _, e = syscall.RawSyscall(unix.SYS_UNSHARE, unix.CLONE_NEWUSER, 0, 0)
-	check(p, atUser, e)
 	check(p, atUser, put(p.serverFD, p.setgroups, p.deny))
 	check(p, atUser, put(p.serverFD, p.uidMap, p.uidLine))
 	check(p, atUser, put(p.serverFD, p.gidMap, p.gidLine))
@@ -202,6 +230,7 @@ func command(p *plan) {
 //
 //go:nosplit
 //go:norace
+//go:nocheckptr
 func resetSignals() {
 	var def [4]uint64 // struct sigaction: handler, flags, restorer, mask
 	for s := uintptr(1); s <= 64; s++ {
@@ -215,6 +244,7 @@ func resetSignals() {
 //
 //go:nosplit
 //go:norace
+//go:nocheckptr
 func execute(p *plan) syscall.Errno {
 	last := syscall.ENOENT
 	for at := p.paths; *at != nil; at = (**byte)(unsafe.Add(unsafe.Pointer(at), unsafe.Sizeof(uintptr(0)))) {
@@ -234,6 +264,7 @@ func execute(p *plan) syscall.Errno {
 //
 //go:nosplit
 //go:norace
+//go:nocheckptr
 func dropCaps(keep uint64) syscall.Errno {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -247,6 +278,7 @@ func dropCaps(keep uint64) syscall.Errno {
 //
 //go:nosplit
 //go:norace
+//go:nocheckptr
 func put(dir uintptr, name *byte, b []byte) syscall.Errno {
 	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, dir, uintptr(unsafe.Pointer(name)), unix.O_WRONLY|unix.O_CLOEXEC, 0, 0, 0)
 	if e == 0 {
@@ -260,6 +292,7 @@ func put(dir uintptr, name *byte, b []byte) syscall.Errno {
 //
 //go:nosplit
 //go:norace
+//go:nocheckptr
 func check(p *plan, step uint32, e syscall.Errno) {
 	if e == 0 {
 		return
@@ -272,6 +305,7 @@ func check(p *plan, step uint32, e syscall.Errno) {
 
 //go:nosplit
 //go:norace
+//go:nocheckptr
 func exit(code uintptr) {
 	for {
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, code, 0, 0)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +23,7 @@ type client struct {
 	roots []string // directories to show to the server
 
 	mu      sync.Mutex
-	conn    *net.UnixConn
+	conn    *wire
 	process *os.Process
 	ended   chan struct{}
 	failed  error
@@ -32,7 +31,7 @@ type client struct {
 }
 
 // call sends a request and gives the socket on which the answer comes.
-func (c *client) call(rq *request, files ...int) (*net.UnixConn, error) {
+func (c *client) call(rq *request, files ...int) (*wire, error) {
 	own, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -44,7 +43,7 @@ func (c *client) call(rq *request, files ...int) (*net.UnixConn, error) {
 		err = send(c.conn, rq, append([]int{theirs}, files...)...)
 	}
 	if err != nil {
-		own.Close()
+		own.close()
 		return nil, err
 	}
 	return own, nil
@@ -100,18 +99,18 @@ func (c *client) launch() error {
 		close(ended)
 	}()
 	if err := <-started; err != nil {
-		conn.Close()
+		conn.close()
 		return noNamespaces(err)
 	}
 	var hello reply
 	if _, err := receive(conn, &hello); err != nil {
 		err = fmt.Errorf("the sandbox's server ended at once: %w", err)
-		conn.Close()
+		conn.close()
 		<-ended
 		return diag.Environmentf("sandbox", "cannot start the sandbox").Because(err)
 	}
 	if hello.Err != "" {
-		conn.Close()
+		conn.close()
 		<-ended
 		return refusal(&hello)
 	}
@@ -127,7 +126,7 @@ func (c *client) stop() {
 	if c.conn == nil {
 		return
 	}
-	c.conn.Close()
+	c.conn.close()
 	c.process.Kill()
 	<-c.ended
 	c.conn = nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path"
 	"strings"
@@ -35,8 +34,7 @@ func (s *Sandbox) Execute(ctx context.Context, r executor.Request) (*executor.Ou
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	x := &execution{sandbox: s, request: &r, lowers: lowers, log: &logKeeper{dir: s.dir, max: s.conf.MaxLog}}
+	x := &execution{sandbox: s, request: &r, lowers: lowers, release: release, log: &logKeeper{dir: s.dir, max: s.conf.MaxLog}}
 	defer x.close()
 	return x.run(ctx)
 }
@@ -50,17 +48,29 @@ type execution struct {
 	mode    Mode
 	upper   int // descriptor, where the upper directory is not visible from here
 	log     *logKeeper
+	own     *wire // open until the server has taken everything down
+	release func()
 	kept    bool
 }
 
+// close gives up what the execution holds. What the action wrote is removed behind the caller's back, once the kernel
+// has let go of it: removing the directories of an overlay while that is being taken down makes the kernel walk through
+// them again and again.
 func (x *execution) close() {
 	x.log.close()
 	if x.upper > 0 {
 		unix.Close(x.upper)
 	}
-	if x.dir != "" && !x.kept {
-		removeAll(x.dir)
-	}
+	x.sandbox.leaving.Go(func() {
+		if x.own != nil {
+			io.Copy(io.Discard, x.own.file)
+			x.own.close()
+		}
+		if x.dir != "" && !x.kept {
+			removeAll(x.dir)
+		}
+		x.release()
+	})
 }
 
 func (x *execution) run(ctx context.Context) (*executor.Outcome, error) {
@@ -140,8 +150,9 @@ func (x *execution) attempt(ctx context.Context) (*reply, string, error) {
 		default:
 			x.mode = ModeCopy
 		}
+		x.own.close()
 		removeAll(x.dir)
-		x.dir = ""
+		x.own, x.dir = nil, ""
 	}
 }
 
@@ -157,7 +168,7 @@ func (x *execution) once(ctx context.Context) (*reply, string, error) {
 			return nil, "", fmt.Errorf("copy the root of `%s`: %w", x.request.Label, err)
 		}
 	}
-	rq := &request{Op: opRun, Root: &root{Mode: x.mode, Lowers: x.lowers, Dir: x.dir, Make: directories(a.Env, a.Outputs)}, Proc: &proc{
+	rq := &request{Op: opRun, Root: &root{Mode: x.mode, Lowers: append([]string{s.skeleton}, x.lowers...), Dir: x.dir, Make: directories(a.Env, a.Outputs)}, Proc: &proc{
 		Args: a.Args, Env: a.Env, Dir: a.Dir, AsRoot: a.AsRoot, Memory: x.request.Limits.Memory, Processes: x.request.Limits.Processes,
 	}}
 	logR, logW, err := os.Pipe()
@@ -170,7 +181,7 @@ func (x *execution) once(ctx context.Context) (*reply, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	defer own.Close()
+	x.own = own
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)
@@ -189,7 +200,7 @@ func (x *execution) once(ctx context.Context) (*reply, string, error) {
 }
 
 // await waits for the end of a command, and asks for it when time is up or the caller gives up.
-func (x *execution) await(ctx context.Context, own *net.UnixConn) (*reply, string, error) {
+func (x *execution) await(ctx context.Context, own *wire) (*reply, string, error) {
 	type answer struct {
 		rep   reply
 		files []int
@@ -221,13 +232,13 @@ func (x *execution) await(ctx context.Context, own *net.UnixConn) (*reply, strin
 			return &a.rep, why, nil
 		case <-timeout:
 			timeout, why = nil, "time"
-			own.CloseWrite()
+			own.hangUp()
 		case <-done:
 			done = nil
 			if why == "" {
 				why = "cancelled"
 			}
-			own.CloseWrite()
+			own.hangUp()
 		}
 	}
 }

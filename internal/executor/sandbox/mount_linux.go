@@ -59,26 +59,6 @@ func mountRoot(r *root, p *places) (upper int, err error) {
 	return upper, nil
 }
 
-// skeleton is what must be in an upper directory before it is mounted: the places where something is mounted, and a
-// world-writable /tmp. Where a layer has something else there (a link, a file), it is hidden.
-func skeleton(upper string) error {
-	for _, d := range []struct {
-		name string
-		mode uint32
-	}{{"proc", 0o755}, {"sys", 0o755}, {"dev", 0o755}, {"tmp", 0o1777}, {"tmp/home", 0o755}} {
-		at := upper + "/" + d.name
-		if err := unix.Mkdir(at, d.mode&0o777); err != nil && err != unix.EEXIST {
-			return &os.PathError{Op: "mkdir", Path: at, Err: err}
-		}
-		if d.mode > 0o777 { // a umask takes from mkdir's mode
-			if err := unix.Chmod(at, d.mode); err != nil {
-				return &os.PathError{Op: "chmod", Path: at, Err: err}
-			}
-		}
-	}
-	return nil
-}
-
 // mountOverlay mounts an overlay with dir/upper and dir/work at baseRoot. Layers are named by descriptor: their own
 // names could contain what separates options, and together exceed the page that options must fit in.
 //
@@ -96,9 +76,6 @@ func mountOverlay(lowers []string, dir string) error {
 		}
 		fds = append(fds, fd)
 		return "/proc/self/fd/" + strconv.Itoa(fd), nil
-	}
-	if err := skeleton(dir + "/upper"); err != nil {
-		return err
 	}
 	for i, l := range lowers {
 		at, err := open(l)
@@ -148,7 +125,7 @@ func mountSpecial(r *root) error {
 	}
 	defer unix.Close(dirFD)
 	if r.Mode == ModeCopy {
-		if err := skeleton(baseRoot); err != nil {
+		if err := makeSkeleton(baseRoot); err != nil {
 			return err
 		}
 	}

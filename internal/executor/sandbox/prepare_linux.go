@@ -41,7 +41,7 @@ func prepare(p *proc, stdio [3]int, statusFD int, serverProc int) (*plan, error)
 		statusFD: uintptr(statusFD), serverFD: uintptr(serverProc), tty: p.TTY, dir: c.str(p.Dir),
 		argv: c.vector(p.Args), envv: c.vector(p.Env), paths: c.vector(candidates(p)),
 		selfName: c.str("self"), setgroups: c.str("self/setgroups"), uidMap: c.str("self/uid_map"), gidMap: c.str("self/gid_map"),
-		deny: []byte("deny"), limits: commandLimits(p),
+		deny: []byte("deny"), limits: commandLimits(p), stacks: make([]byte, 2*stackSize+16),
 	}
 	for i, fd := range stdio {
 		pl.stdio[i] = uintptr(fd)
@@ -55,7 +55,6 @@ func prepare(p *proc, stdio [3]int, statusFD int, serverProc int) (*plan, error)
 	pl.gidLine = fmt.Appendf(nil, "%d 0 1\n", id)
 	program := filterProgram()
 	pl.filter = unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	pl.keepAlive = append(pl.keepAlive, program)
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -127,11 +126,14 @@ func (c *cstrings) vector(list []string) **byte {
 	return &v[0]
 }
 
-// pipe is a pair of blocking descriptors: a locked thread that waits in the kernel is woken without the scheduler.
-func pipe() (r, w int, err error) {
+// pipe gives a pipe whose reading end is for a goroutine, its writing end for another process.
+func pipe() (r *os.File, w int, err error) {
 	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-		return 0, 0, os.NewSyscallError("pipe", err)
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, 0, os.NewSyscallError("pipe", err)
 	}
-	return p[0], p[1], nil
+	if err := unix.SetNonblock(p[1], false); err != nil {
+		return nil, 0, err
+	}
+	return os.NewFile(uintptr(p[0]), "pipe"), p[1], nil
 }

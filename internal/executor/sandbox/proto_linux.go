@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"syscall"
 
@@ -107,8 +106,36 @@ func (r *reply) fail(stage string, err error) *reply {
 	return r
 }
 
+// wire is one end of a Unix stream socket, with files.
+type wire struct {
+	file *os.File
+	raw  syscall.RawConn
+}
+
+// newWire makes a wire of a descriptor and takes it over.
+func newWire(fd int) (*wire, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "sandbox")
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &wire{f, raw}, nil
+}
+
+func (w *wire) close() { w.file.Close() }
+
+// hangUp says that no more will be said; the other side reads the end of file.
+func (w *wire) hangUp() {
+	w.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+}
+
 // send writes one frame with files. It does not close them.
-func send(c *net.UnixConn, v any, files ...int) error {
+func send(w *wire, v any, files ...int) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -122,18 +149,32 @@ func send(c *net.UnixConn, v any, files ...int) error {
 	if len(files) > 0 {
 		oob = unix.UnixRights(files...)
 	}
-	n, _, err := c.WriteMsgUnix(frame, oob, nil)
+	n, sendErr := 0, error(nil)
+	err = w.raw.Write(func(fd uintptr) bool {
+		n, sendErr = unix.SendmsgN(int(fd), frame, oob, nil, unix.MSG_NOSIGNAL)
+		return sendErr != unix.EAGAIN && sendErr != unix.EINTR
+	})
+	if err == nil {
+		err = sendErr
+	}
 	if err == nil && n < len(frame) {
-		_, err = c.Write(frame[n:])
+		_, err = w.file.Write(frame[n:])
 	}
 	return err
 }
 
 // receive reads one frame into v and gives the files that came with it, which the caller must close.
-func receive(c *net.UnixConn, v any) ([]int, error) {
-	var head [4]byte
+func receive(w *wire, v any) ([]int, error) {
+	var buf [2048]byte // most frames fit
 	oob := make([]byte, unix.CmsgSpace(4*maxFiles))
-	n, oobn, _, _, err := c.ReadMsgUnix(head[:], oob)
+	n, oobn, recvErr := 0, 0, error(nil)
+	err := w.raw.Read(func(fd uintptr) bool {
+		n, oobn, _, _, recvErr = unix.Recvmsg(int(fd), buf[:4], oob, unix.MSG_CMSG_CLOEXEC)
+		return recvErr != unix.EAGAIN && recvErr != unix.EINTR
+	})
+	if err == nil {
+		err = recvErr
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -141,17 +182,20 @@ func receive(c *net.UnixConn, v any) ([]int, error) {
 	if err == nil && n == 0 {
 		err = io.EOF
 	}
-	if err == nil && n < len(head) {
-		_, err = io.ReadFull(c, head[n:])
+	if err == nil && n < 4 {
+		_, err = io.ReadFull(w.file, buf[n:4])
 	}
-	size := binary.BigEndian.Uint32(head[:])
+	size := binary.BigEndian.Uint32(buf[:4])
 	if err == nil && size > maxFrame {
 		err = fmt.Errorf("sandbox: a frame of %d bytes is over the limit of %d", size, maxFrame)
 	}
 	if err == nil {
-		body := make([]byte, size)
-		if _, err = io.ReadFull(c, body); err == nil {
-			err = json.Unmarshal(body, v)
+		body := buf[:]
+		if int(size) > len(body) {
+			body = make([]byte, size)
+		}
+		if _, err = io.ReadFull(w.file, body[:size]); err == nil {
+			err = json.Unmarshal(body[:size], v)
 		}
 	}
 	if err != nil {
@@ -161,7 +205,7 @@ func receive(c *net.UnixConn, v any) ([]int, error) {
 	return files, nil
 }
 
-// parseFiles takes the descriptors out of ancillary data; net has set close-on-exec on them.
+// parseFiles takes the descriptors out of ancillary data.
 func parseFiles(oob []byte) ([]int, error) {
 	if len(oob) == 0 {
 		return nil, nil
@@ -189,31 +233,15 @@ func closeAll(fds []int) {
 }
 
 // socketPair gives both ends of a Unix stream socket: one to keep, one (a descriptor) to hand over.
-func socketPair() (*net.UnixConn, int, error) {
+func socketPair() (*wire, int, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, 0, fmt.Errorf("sandbox: socketpair: %w", err)
 	}
-	c, err := unixConn(fds[0])
+	w, err := newWire(fds[0])
 	if err != nil {
 		unix.Close(fds[1])
 		return nil, 0, err
 	}
-	return c, fds[1], nil
-}
-
-// unixConn makes a connection of a descriptor and takes it over.
-func unixConn(fd int) (*net.UnixConn, error) {
-	f := os.NewFile(uintptr(fd), "sandbox")
-	defer f.Close() // FileConn works on a duplicate
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, fmt.Errorf("sandbox: socket: %w", err)
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		c.Close()
-		return nil, errors.New("sandbox: not a Unix socket")
-	}
-	return u, nil
+	return w, fds[1], nil
 }

@@ -2,9 +2,9 @@ package sandbox
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -31,23 +31,37 @@ type job struct {
 	peak    int64
 }
 
-// runAction does a whole action on the calling thread.
-func (j *job) runAction(pl *places) (r *reply, upper int) {
-	r = &reply{}
-	if err := j.base.enter(); err != nil {
-		return r.fail(stageNamespace, err), -1
-	}
+// launched is a command that runs.
+type launched struct {
+	first  int      // its pid namespace's first process
+	status *os.File // what the children say
+	plan   *plan    // their memory
+	begin  time.Time
+	upper  int // descriptor of the upper directory where the host cannot see it, else -1
+}
+
+// launchAction puts the namespaces and the root of an action together and starts its command; it runs on one of base's
+// threads. Whatever comes of it, the job's standard streams are closed afterwards.
+func (j *job) launchAction(pl *places) (l *launched, stage string, err error) {
+	defer closeAll(j.stdio[:])
 	if err := unix.Unshare(actionNamespaces); err != nil {
-		return r.fail(stageNamespace, fmt.Errorf("make namespaces: %w", err)), -1
+		return nil, stageNamespace, fmt.Errorf("make namespaces: %w", err)
 	}
 	if err := setUpNetwork(); err != nil {
-		return r.fail(stageNamespace, err), -1
+		return nil, stageNamespace, err
 	}
 	upper, err := mountRoot(j.root, pl)
 	if err != nil {
-		return r.fail(stageRoot, err), -1
+		return nil, stageRoot, err
 	}
-	return j.runCommand(r, nil), upper
+	if l, err = j.launch(); err != nil {
+		if upper >= 0 {
+			unix.Close(upper)
+		}
+		return nil, stageChild, err
+	}
+	l.upper = upper
+	return l, "", nil
 }
 
 // setUpNetwork brings the loopback device of a new network namespace up and names the host.
@@ -71,62 +85,67 @@ func setUpNetwork() error {
 	return nil
 }
 
-// runCommand forks the command in the thread's namespaces and waits until it has ended. started, if not nil, is told
-// when the command's pid is known.
-func (j *job) runCommand(r *reply, started func()) *reply {
-	statusR, statusW, err := pipe()
+// launch starts the command in the namespaces of the calling thread.
+func (j *job) launch() (*launched, error) {
+	status, statusW, err := pipe()
 	if err != nil {
-		return r.fail(stageChild, err)
+		return nil, err
 	}
-	defer unix.Close(statusR)
+	defer unix.Close(statusW)
 	p, err := prepare(j.proc, j.stdio, statusW, j.base.proc)
 	if err != nil {
-		unix.Close(statusW)
-		return r.fail(stageChild, err)
+		status.Close()
+		return nil, err
 	}
-	begin := time.Now()
-	first, err := spawn(p)
-	unix.Close(statusW)
-	for _, fd := range j.stdio {
-		unix.Close(fd)
+	l := &launched{status: status, plan: p, begin: time.Now(), upper: -1}
+	if l.first, err = spawn(p); err != nil {
+		status.Close()
+		return nil, fmt.Errorf("clone: %w", err)
 	}
-	if err != nil {
-		return r.fail(stageChild, fmt.Errorf("fork: %w", err))
+	j.launchedAs(l.first)
+	return l, nil
+}
+
+// finish follows a command to its end and calls ended when it has ended and nothing runs any more that could change
+// what it left. It returns when all has been taken down. started, if not nil, is told when the command runs.
+func (j *job) finish(l *launched, started func(), ended func(*reply)) {
+	unwatch := j.watch(l.first)
+	r := &reply{}
+	exited, alone := j.follow(r, l.status, started)
+	l.status.Close()
+	r.WallNs = int64(time.Since(l.begin))
+	unwatch()
+	if !alone {
+		j.reap(l.first)
 	}
-	j.forked(first)
-	watch := j.watch(first)
-	exited := j.follow(r, statusR, started)
-	r.WallNs = int64(time.Since(begin))
-	var usage unix.Rusage
-	j.reap(first, &usage)
-	watch()
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	r.PeakRSS = max(j.peak, usage.Maxrss<<10)
+	r.PeakRSS = max(j.peak, r.PeakRSS)
 	r.Killed = j.killed
+	j.mu.Unlock()
 	if !exited && r.Stage == "" {
 		// The first process was killed before it could tell how the command ended: so was the command.
 		r.Status = int(unix.SIGKILL)
 	}
-	return r
+	ended(r)
+	if alone {
+		j.reap(l.first)
+	}
+	runtime.KeepAlive(l.plan)
 }
 
-// follow reads what the children say until they have all ended.
-func (j *job) follow(r *reply, status int, started func()) (exited bool) {
+// follow reads what the children say until the command has ended.
+func (j *job) follow(r *reply, status *os.File, started func()) (exited, alone bool) {
 	var n note
 	buf := (*[noteSize]byte)(unsafe.Pointer(&n))[:]
 	for {
-		got, err := unix.Read(status, buf)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil || got < len(buf) {
-			return exited
+		if got, err := status.Read(buf); err != nil || got < len(buf) {
+			return false, false
 		}
 		switch n.kind {
 		case noteExit:
 			r.Status = int(*(*uint32)(unsafe.Pointer(&n.value)))
-			return true
+			r.PeakRSS = *(*int64)(unsafe.Pointer(&n.value[8])) << 10
+			return true, n.value[4] == 1
 		case notePid:
 			pid, _ := strconv.Atoi(string(bytes.TrimRight(n.value[:], "\x00")))
 			j.mu.Lock()
@@ -137,24 +156,27 @@ func (j *job) follow(r *reply, status int, started func()) (exited bool) {
 			}
 		case noteFailed:
 			if r.Stage == "" {
-				stage := stageChild
-				switch n.value[0] {
-				case atProc:
-					stage = stageProc
-				case atDir:
-					stage = stageDir
-				case atExec:
-					stage = stageExec
-				}
-				step := childSteps[min(int(n.value[0]), len(childSteps)-1)]
-				r.fail(stage, os.NewSyscallError(step, unix.Errno(n.errno)))
+				failedAt(r, n.value[0], unix.Errno(n.errno))
 			}
 		}
 	}
 }
 
-// forked notes the first process, and ends it at once if that was asked for meanwhile.
-func (j *job) forked(pid int) {
+func failedAt(r *reply, step byte, errno unix.Errno) {
+	stage := stageChild
+	switch step {
+	case atProc:
+		stage = stageProc
+	case atDir:
+		stage = stageDir
+	case atExec:
+		stage = stageExec
+	}
+	r.fail(stage, os.NewSyscallError(childSteps[min(int(step), len(childSteps)-1)], errno))
+}
+
+// launchedAs notes the first process, and ends it at once if that was asked for meanwhile.
+func (j *job) launchedAs(pid int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.first = pid
@@ -164,7 +186,7 @@ func (j *job) forked(pid int) {
 }
 
 // reap waits for the first process; from then on its pid may belong to another.
-func (j *job) reap(pid int, usage *unix.Rusage) {
+func (j *job) reap(pid int) {
 	// The first process is waited for without being reaped, so that kill cannot hit a stranger in between.
 	for {
 		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT|unix.WALL, nil); err != unix.EINTR {
@@ -175,7 +197,7 @@ func (j *job) reap(pid int, usage *unix.Rusage) {
 	defer j.mu.Unlock()
 	j.first, j.command = 0, 0
 	for {
-		if _, err := unix.Wait4(pid, nil, unix.WALL, usage); err != unix.EINTR {
+		if _, err := unix.Wait4(pid, nil, unix.WALL, nil); err != unix.EINTR {
 			return
 		}
 	}

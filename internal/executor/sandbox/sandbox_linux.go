@@ -30,6 +30,9 @@ type Sandbox struct {
 	mode   atomic.Value // Mode: the one that worked, where conf.Mode is ModeAuto
 	next   atomic.Int64
 	once   sync.Once
+
+	skeleton string         // the directories of every root
+	leaving  sync.WaitGroup // what still removes things
 }
 
 // New makes a sandbox in conf.TempDir and removes what killed processes left there. It starts nothing yet; whether the
@@ -56,7 +59,12 @@ func New(conf Config) (*Sandbox, error) {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	s := &Sandbox{conf: conf, dir: dir, lock: lock, client: &client{dir: dir, roots: conf.Roots}}
+	s := &Sandbox{conf: conf, dir: dir, lock: lock, client: &client{dir: dir, roots: conf.Roots}, skeleton: filepath.Join(dir, "skeleton")}
+	if err := makeSkeleton(s.skeleton); err != nil {
+		removeAll(dir)
+		lock.Close()
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
 	s.mode.Store(conf.Mode)
 	return s, nil
 }
@@ -66,16 +74,28 @@ func (s *Sandbox) Close() error {
 	var err error
 	s.once.Do(func() {
 		s.client.stop()
+		s.leaving.Wait()
 		err = removeAll(s.dir)
 		s.lock.Close()
 	})
 	return err
 }
 
+// makeSkeleton makes the top layer of every root: the places where something is mounted, and a world-writable /tmp.
+// Where another layer has something else there (a link, a file), it is hidden.
+func makeSkeleton(at string) error {
+	for _, d := range []string{"", "proc", "sys", "dev", "tmp", "tmp/home"} {
+		if err := os.Mkdir(filepath.Join(at, d), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return os.Chmod(filepath.Join(at, "tmp"), 0o777|fs.ModeSticky)
+}
+
 // newDir makes a directory for one root.
 func (s *Sandbox) newDir() (string, error) {
 	dir := filepath.Join(s.dir, strconv.FormatInt(s.next.Add(1), 10))
-	for _, d := range []string{dir, dir + "/upper", dir + "/work"} {
+	for _, d := range []string{dir, dir + "/upper", dir + "/work"} { // those of an overlay
 		if err := os.Mkdir(d, 0o755); err != nil {
 			return "", fmt.Errorf("sandbox: %w", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -31,10 +30,12 @@ func ServerMain(args []string) bool {
 		return false
 	}
 	runtime.LockOSThread()
-	c, err := unixConn(controlFD)
+	c, err := newWire(controlFD)
 	if err != nil {
 		os.Exit(3)
 	}
+	// First processes share this process's memory and the user of the actions: nobody else may look into it.
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	s, err := newServer(args[1])
 	hello := &reply{}
 	if err != nil {
@@ -78,14 +79,14 @@ func newServer(config string) (*server, error) {
 
 // serve takes requests until hewn closes the socket or dies; then the server exits. It is pid 1 of its pid namespace:
 // the kernel kills everything that it ever started.
-func (s *server) serve(c *net.UnixConn) {
+func (s *server) serve(c *wire) {
 	for {
 		var rq request
 		files, err := receive(c, &rq)
 		if err != nil || len(files) == 0 {
 			os.Exit(0)
 		}
-		own, err := unixConn(files[0])
+		own, err := newWire(files[0])
 		if err != nil {
 			closeAll(files[1:])
 			continue
@@ -95,8 +96,8 @@ func (s *server) serve(c *net.UnixConn) {
 }
 
 // handle does one request. files belong to it.
-func (s *server) handle(rq *request, own *net.UnixConn, files []int) {
-	defer own.Close()
+func (s *server) handle(rq *request, own *wire, files []int) {
+	defer own.close()
 	switch rq.Op {
 	case opRun:
 		s.run(rq, own, files)
@@ -106,7 +107,7 @@ func (s *server) handle(rq *request, own *net.UnixConn, files []int) {
 }
 
 // run runs one action; files holds its standard streams' other ends: the log, which is stdout and stderr.
-func (s *server) run(rq *request, own *net.UnixConn, files []int) {
+func (s *server) run(rq *request, own *wire, files []int) {
 	j, err := s.newJob(rq, files, 1)
 	if err != nil {
 		send(own, (&reply{}).fail(stageChild, err))
@@ -119,18 +120,21 @@ func (s *server) run(rq *request, own *net.UnixConn, files []int) {
 		return
 	}
 	go j.obey(own)
-	var r *reply
-	var upper int
-	onThread(func() error {
-		r, upper = j.runAction(places)
-		return nil
-	})
-	if upper >= 0 {
-		defer unix.Close(upper)
-		send(own, r, upper)
+	var l *launched
+	var stage string
+	s.base.work(func() { l, stage, err = j.launchAction(places) })
+	if err != nil {
+		send(own, (&reply{}).fail(stage, err))
 		return
 	}
-	send(own, r)
+	j.finish(l, nil, func(r *reply) {
+		if l.upper < 0 {
+			send(own, r)
+			return
+		}
+		send(own, r, l.upper)
+		unix.Close(l.upper)
+	})
 }
 
 // newJob makes a job of a request. want is how many files must have come: 1 for a log, 3 for stdin, stdout and stderr.
@@ -160,7 +164,7 @@ func (s *server) newJob(rq *request, files []int, want int) (*job, error) {
 }
 
 // obey carries out what hewn says about a running job, and ends the job when hewn closes the socket.
-func (j *job) obey(own *net.UnixConn) {
+func (j *job) obey(own *wire) {
 	for {
 		var c control
 		if _, err := receive(own, &c); err != nil {

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"net"
 
 	"hewn.example/hewn/internal/executor"
 )
@@ -14,4 +13,4 @@ func (s *Sandbox) Open(ctx context.Context, name string) (executor.Session, erro
 
 type sessions struct{}
 
-func (ss *sessions) handle(s *server, rq *request, own *net.UnixConn, files []int) { closeAll(files) }
+func (ss *sessions) handle(s *server, rq *request, own *wire, files []int) { closeAll(files) }

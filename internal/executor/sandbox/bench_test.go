@@ -1,0 +1,64 @@
+package sandbox_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"hewn.example/hewn/internal/action"
+	"hewn.example/hewn/internal/executor"
+	"hewn.example/hewn/internal/executor/sandbox"
+	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/store/memory"
+	"hewn.example/hewn/internal/tree"
+)
+
+// BenchmarkSteps runs trivial actions in a root that is one static shell, two at a time. bench/steps.sh gives the shell
+// and runs the same under ninja and bwrap.
+func BenchmarkSteps(b *testing.B) {
+	shell := os.Getenv("HEWN_BENCH_SHELL")
+	if shell == "" {
+		b.Skip("HEWN_BENCH_SHELL names no static shell")
+	}
+	ctx := b.Context()
+	s := memory.New()
+	dir := b.TempDir()
+	raw, err := os.ReadFile(shell)
+	if err != nil {
+		b.Fatal(err)
+	}
+	d, _ := s.Put(ctx, raw)
+	bl := tree.NewBuilder()
+	bl.File("/bin/sh", d, true)
+	root, _ := bl.Build(ctx, s)
+	views := filepath.Join(dir, "views")
+	os.Mkdir(views, 0o755)
+	sb, err := sandbox.New(sandbox.Config{Store: s, Views: &plainViews{store: s, dir: views}, TempDir: filepath.Join(dir, "tmp"), Roots: []string{views}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer sb.Close()
+	jobs, _ := strconv.Atoi(os.Getenv("HEWN_BENCH_JOBS"))
+	b.ResetTimer()
+	var g errgroup.Group
+	g.SetLimit(max(2, jobs))
+	for i := range b.N {
+		g.Go(func() error {
+			a, err := action.New(action.Action{Root: root, Args: []string{"sh", "-c", "echo " + strconv.Itoa(i) + " >/out"}, Outputs: []string{"/out"}, Platform: platform.Host()}, nil)
+			if err != nil {
+				return err
+			}
+			out, err := sb.Execute(ctx, executor.Request{Action: a, Label: "step"})
+			if err == nil && (out.ExitCode != 0 || out.Output.IsZero()) {
+				b.Errorf("step %d: %+v", i, out)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+}
