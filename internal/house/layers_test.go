@@ -68,7 +68,7 @@ var libraries = map[string][]string{
 	"github.com/ProtonMail/go-crypto":               {"debian"},
 	"github.com/bazelbuild/remote-apis":             {"reapi"},
 	"github.com/elastic/go-seccomp-bpf":             {"executor/sandbox"},
-	"github.com/goccy/go-yaml":                      {"recipe", "lock"},
+	"github.com/goccy/go-yaml":                      {"recipe", "lock", "openapi"},
 	"github.com/google/go-containerregistry":        {"image", "ociroot"},
 	"github.com/klauspost/compress":                 {"archive", "image"},
 	"github.com/pelletier/go-toml/v2":               {"workspace", "lock", "origin", "recipe", "pins"},
