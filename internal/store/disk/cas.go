@@ -125,9 +125,18 @@ func (s *Store) inode(d digest.Digest, fl flavours) (string, error) {
 
 func notFound(d digest.Digest) error { return fmt.Errorf("blob %s: %w", d, store.ErrNotFound) }
 
-// copyFile makes dst a copy of src with the constant time: sharing its blocks where the file system can, else by
-// copying within the kernel. dst must not exist.
-func copyFile(src, dst string, mode fs.FileMode) (err error) {
+// copyFile makes dst a copy of src with exactly that mode and the constant time. dst must not exist.
+func copyFile(src, dst string, mode fs.FileMode) error {
+	return copyWith(src, dst, mode, finish)
+}
+
+// copyOut is copyFile for users: with the current time, and the umask heeded.
+func copyOut(src, dst string, mode fs.FileMode) error {
+	return copyWith(src, dst, mode, func(*os.File, fs.FileMode) error { return nil })
+}
+
+// copyWith copies by sharing blocks where the file system can, else within the kernel.
+func copyWith(src, dst string, mode fs.FileMode, finish func(*os.File, fs.FileMode) error) (err error) {
 	in, err := os.Open(src)
 	if err != nil {
 		return err

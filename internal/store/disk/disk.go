@@ -94,8 +94,8 @@ func openProblem(dir string, err error) error {
 }
 
 func (s *Store) open() error {
-	lease, err := os.OpenFile(s.path("lease"), os.O_RDWR|os.O_CREATE, 0o644)
-	if errors.Is(err, fs.ErrNotExist) {
+	lease, err := os.OpenFile(s.path("lease"), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) { // the lease comes last: where it is, all else is
 		for _, d := range []string{"packs", "cas", "views", "kv", "locks", "tmp"} {
 			if err := os.MkdirAll(s.path(d), 0o755); err != nil {
 				return err

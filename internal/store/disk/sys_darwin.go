@@ -29,3 +29,6 @@ func changeTime(st *syscall.Stat_t) time.Time { return time.Unix(st.Ctimespec.Un
 
 // hasForeignAttributes matters for overlay file systems only, which do not exist here.
 func hasForeignAttributes(*os.File) bool { return false }
+
+// birthTime is when the file was made: inode numbers are given again.
+func birthTime(_ string, st *syscall.Stat_t) int64 { return st.Birthtimespec.Nano() }

@@ -41,3 +41,12 @@ func hasForeignAttributes(f *os.File) bool {
 	}
 	return false
 }
+
+// birthTime is when the file was made, 0 where the file system does not know: inode numbers are given again.
+func birthTime(path string, _ *syscall.Stat_t) int64 {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_BTIME, &st); err != nil || st.Mask&unix.STATX_BTIME == 0 {
+		return 0
+	}
+	return st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+}
