@@ -144,7 +144,7 @@ func (c *completion) layout() {
 			c.link(name, "usr/"+name)
 		}
 	}
-	for _, dir := range []string{"dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr/local/bin", "usr/local/lib", "var/lib", "var/tmp"} {
+	for _, dir := range []string{"dev", "etc", "home", "proc", "root", "run/lock", "sys", "tmp", "usr/local/bin", "usr/local/lib", "var/lib", "var/tmp"} {
 		c.dir(dir)
 	}
 	c.link("var/run", "/run")

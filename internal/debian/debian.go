@@ -62,10 +62,17 @@ func merged(name string) bool {
 	return false
 }
 
-// canonical gives the path below /usr of a path below /bin, /sbin and /lib*, and every other path as it is.
+// canonical gives the path below /usr of a path below /bin, /sbin and /lib*, the path below /run of one below /var/run
+// or /var/lock, and every other path as it is.
 func canonical(p string) string {
 	if top, _, more := strings.Cut(p, "/"); more && merged(top) {
 		return "usr/" + p
+	}
+	if rest, ok := strings.CutPrefix(p, "var/run/"); ok {
+		return "run/" + rest
+	}
+	if rest, ok := strings.CutPrefix(p, "var/lock/"); ok {
+		return "run/lock/" + rest
 	}
 	return p
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -26,22 +25,23 @@ import (
 // Its tree holds `report.txt`: how many files were looked at.
 var elfCheck = engine.NativeDef{Name: "elf-check", Version: 1, Run: runElfCheck}
 
-type elfParams struct {
-	Below []string `json:"below,omitempty"`
+// ElfOptions says which files of a root are looked at.
+type ElfOptions struct {
+	Below  []string `json:"below,omitempty"`  // directories; all of the root if there are none
+	Ignore []string `json:"ignore,omitempty"` // path.Match patterns of file names whose needs don't count: optional plugins
 }
 
-// ElfCheck is a step that fails if an ELF file of root (below one of the given directories; all of it if there are
-// none) would not find its interpreter or one of its libraries in root.
-func ElfCheck(root engine.Step, below ...string) engine.Step {
-	return engine.Native("libraries of "+root.Label(), elfCheck, elfParams{Below: below}, root)
+// ElfCheck is a step that fails if an ELF file of root would not find its interpreter or one of its libraries in root.
+func ElfCheck(root engine.Step, o ElfOptions) engine.Step {
+	return engine.Native("libraries of "+root.Label(), elfCheck, o, root)
 }
 
 func runElfCheck(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
-	var p elfParams
+	var p ElfOptions
 	if err := json.Unmarshal(c.Params, &p); err != nil {
 		return tree.Tree{}, err
 	}
-	r, err := CheckElf(ctx, c.Store, c.Inputs[0], p.Below...)
+	r, err := CheckElf(ctx, c.Store, c.Inputs[0], p)
 	if err != nil {
 		return tree.Tree{}, err
 	}
@@ -83,29 +83,29 @@ func (m ElfMissing) String() string { return "/" + m.File + " needs " + m.Needs 
 type elfFile struct {
 	path    string
 	interp  string
-	soname  string
 	needed  []string
 	rpath   []string // DT_RPATH: also searched for the needs of what the file loads; not followed that far here
 	runpath []string
-	machine elf.Machine
 	class   elf.Class
 }
 
 type elfChecker struct {
 	v    view
 	dirs []string // that the dynamic linker searches by itself
+	// homes gives the directories that hold a file of some name.
+	homes map[string][]string
 }
 
 // CheckElf finds what the dynamic ELF files of a root would not find. Like the dynamic linker it looks at RPATH,
-// RUNPATH, $ORIGIN, ld.so.conf and the default directories, and counts a library as there that was loaded already by
-// its name: one of the same directory, or one that the same file names with a path. Only files that are executable,
-// or whose name says library or native module, are opened.
-func CheckElf(ctx context.Context, st store.Store, root tree.Tree, below ...string) (*ElfReport, error) {
-	c := &elfChecker{v: view{st, root}}
+// RUNPATH, $ORIGIN, ld.so.conf and the default directories. A library that lies in the file's own directory or below
+// it counts as there too: programs with plugins load it before them (Java's libjvm.so). Only files that are
+// executable, or whose name says library or native module, are opened.
+func CheckElf(ctx context.Context, st store.Store, root tree.Tree, o ElfOptions) (*ElfReport, error) {
+	c := &elfChecker{v: view{st, root}, homes: map[string][]string{}}
 	if err := c.defaults(ctx); err != nil {
 		return nil, err
 	}
-	files, err := c.files(ctx, below)
+	files, err := c.files(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -131,14 +131,19 @@ func candidate(e tree.Entry) bool {
 }
 
 // files reads all ELF files, each content once, several at a time; the order is that of paths.
-func (c *elfChecker) files(ctx context.Context, below []string) ([]*elfFile, error) {
+func (c *elfChecker) files(ctx context.Context, o ElfOptions) ([]*elfFile, error) {
 	var paths []string
 	var digests []digest.Digest
 	err := tree.Walk(ctx, c.v.st, c.v.t, func(p string, e tree.Entry) error {
 		p = strings.TrimPrefix(p, "/")
-		if candidate(e) && within(p, below) {
-			paths, digests = append(paths, p), append(digests, e.Digest)
+		if !candidate(e) {
+			return nil
 		}
+		c.homes[e.Name] = append(c.homes[e.Name], path.Dir(p))
+		if ignored, err := o.ignores(e.Name); err != nil || ignored || !within(p, o.Below) {
+			return err
+		}
+		paths, digests = append(paths, p), append(digests, e.Digest)
 		return nil
 	})
 	if err != nil {
@@ -155,6 +160,15 @@ func (c *elfChecker) files(ctx context.Context, below []string) ([]*elfFile, err
 	}
 	err = g.Wait()
 	return slices.DeleteFunc(found, func(f *elfFile) bool { return f == nil }), err
+}
+
+func (o ElfOptions) ignores(name string) (bool, error) {
+	for _, pattern := range o.Ignore {
+		if ok, err := path.Match(pattern, name); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 func within(p string, below []string) bool {
@@ -194,7 +208,7 @@ func readElf(ctx context.Context, st store.Store, p string, d digest.Digest) (*e
 }
 
 func dynamic(p string, f *elf.File) *elfFile {
-	out := &elfFile{path: p, machine: f.Machine, class: f.Class}
+	out := &elfFile{path: p, class: f.Class}
 	for _, ph := range f.Progs {
 		if ph.Type == elf.PT_INTERP && ph.Filesz < 4096 {
 			b := make([]byte, ph.Filesz)
@@ -215,9 +229,6 @@ func dynamic(p string, f *elf.File) *elfFile {
 		return dirs
 	}
 	out.rpath, out.runpath = lists(elf.DT_RPATH), lists(elf.DT_RUNPATH)
-	if names, _ := f.DynString(elf.DT_SONAME); len(names) > 0 {
-		out.soname = names[0]
-	}
 	if out.interp == "" && len(out.needed) == 0 {
 		return nil
 	}
@@ -313,22 +324,13 @@ func (c *elfChecker) finds(ctx context.Context, f *elfFile, lib string) (bool, e
 		}
 	}
 	for _, dir := range append(dirs, c.dirs...) {
-		ok, err := c.fits(ctx, path.Join(dir, lib), f)
+		// Whether it is for the same machine is not looked at: hewn makes no roots with two architectures.
+		ok, err := c.v.leads(ctx, path.Join(dir, lib))
 		if ok || err != nil {
 			return ok, err
 		}
 	}
-	return false, nil
-}
-
-// fits says whether p is there. The linker passes over libraries of another machine; that they stand under the same
-// name in a directory that this file searches happens on roots with two architectures only, which hewn does not make.
-func (c *elfChecker) fits(ctx context.Context, p string, _ *elfFile) (bool, error) {
-	ok, err := c.v.leads(ctx, p)
-	if errors.Is(err, tree.ErrNotExist) {
-		return false, nil
-	}
-	return ok, err
+	return slices.ContainsFunc(c.homes[lib], func(dir string) bool { return within(dir, []string{path.Dir(f.path)}) }), nil
 }
 
 // expand gives a search directory relative to the root, with the linker's own variables; "" where it has others.

@@ -70,7 +70,7 @@ func unpackDeb(ctx context.Context, r io.Reader, st store.Store, p unpackParams)
 		case name == "debian-binary":
 			v, err := io.ReadAll(io.LimitReader(r, 64))
 			if err == nil && !bytes.HasPrefix(v, []byte("2.")) {
-				err = fmt.Errorf("unknown package format %q", v)
+				err = diag.Inputf("deb-format", "unknown package format %q", v)
 			}
 			return err
 		case strings.HasPrefix(name, "control.tar") && control == nil:
@@ -110,10 +110,10 @@ func unpackData(ctx context.Context, r io.Reader, name string, st store.Store, p
 	return archive.Tar(ctx, plain, st, archive.Options{Absolute: true, Map: p.place})
 }
 
-// place says where a path of a package goes. The links /bin, /lib and so on, which base-files ships, are left out:
-// completing the root sets them.
+// place says where a path of a package goes. The links /bin, /lib and so on, which base-files ships, are left out, and
+// so are the directories /var/run and /var/lock, which its script replaces by links: completing the root sets them.
 func (p unpackParams) place(s string) (string, bool) {
-	if merged(s) {
+	if merged(s) || s == "var/run" || s == "var/lock" {
 		return "", false
 	}
 	s = canonical(s)
