@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 
 	"hewn.example/hewn/internal/action"
@@ -110,11 +109,5 @@ func (r *run) root(t *task, layers []executor.Layer) (tree.Tree, error) {
 		parts[i] = tree.Part{Tree: l.Tree, At: l.At, Origin: t.n.in[i].Label}
 	}
 	root, err := tree.Merge(r.ctx, r.e.cfg.Store, parts...)
-	var conflict *tree.ConflictError
-	if errors.As(err, &conflict) {
-		return root, diag.Failf("layers-conflict", "two layers have different things at `/%s`", conflict.Path).
-			With(fmt.Sprintf("%s has a %s", conflict.A, conflict.EntryA), fmt.Sprintf("%s has a %s", conflict.B, conflict.EntryB)).
-			Hint("take the path out of one of them, or overlay one on the other")
-	}
-	return root, err
+	return root, conflictProblem("layers", err)
 }

@@ -71,6 +71,7 @@ func (r *run) perform(t *task, res *result) (err error) {
 			call.Labels = append(call.Labels, t.n.in[i].Label)
 		}
 		res.output, err = r.e.natives[t.n.Name].Run(r.ctx, call)
+		err = conflictProblem("parts", err)
 		r.keepDump(t)
 	case opRun:
 		r.keepDump(t)

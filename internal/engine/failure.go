@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
@@ -59,7 +60,7 @@ func (r *run) verdict(tasks []*task) error {
 			}
 			problems = append(problems, chain(targets, label, t.err))
 		}
-		for _, u := range t.in {
+		for _, u := range slices.Concat(t.bases, t.in) {
 			visit(u, targets)
 		}
 		visit(t.plan, targets)
@@ -119,6 +120,17 @@ func chain(targets []string, label string, err error) *diag.Problem {
 	return &out
 }
 
+// conflictProblem makes a problem of a conflict between the parts of a merge, if that is what err is.
+func conflictProblem(what string, err error) error {
+	var c *tree.ConflictError
+	if !errors.As(err, &c) {
+		return err
+	}
+	return diag.Failf("conflict", "two %s have different things at `/%s`", what, c.Path).
+		With(fmt.Sprintf("%s has a %s", c.A, c.EntryA), fmt.Sprintf("%s has a %s", c.B, c.EntryB)).
+		Hint("take the path out of one of them, or overlay one on the other")
+}
+
 // tailLines is how much of a failed action's log a person is shown, and maxLine how much of a line.
 const (
 	tailLines = 30
@@ -146,12 +158,16 @@ func (r *run) actionProblem(t *task, out *executor.Outcome) error {
 	default:
 		p = diag.Failf("output-missing", "the command did not make %s", quoteAll(out.Missing))
 	}
-	p.With("command: " + CommandLine(c.Action.Dir, c.Action.Args))
+	line := "command: " + CommandLine(c.Action.Dir, c.Action.Args)
+	if len(line) > maxLine {
+		line = strings.ToValidUTF8(line[:maxLine], "") + "…"
+	}
+	p.With(line)
 	p.With(r.tail(out.Log)...)
 	for _, h := range out.Hints {
 		p.Hint("%s", h)
 	}
-	if !out.Log.IsZero() {
+	if !out.Log.IsZero() && t.target != "" {
 		p.Hint("the whole log: `hewn log %s`", r.reference(t))
 	}
 	if out.Kept != "" {
@@ -258,7 +274,7 @@ func CommandLine(dir string, args []string) string {
 	return line
 }
 
-// ShellQuote quotes s for a POSIX shell if it needs that.
+// ShellQuote quotes s for a shell if it needs that: on one line, whatever is in it.
 func ShellQuote(s string) string {
 	plain := s != "" && strings.IndexFunc(s, func(c rune) bool {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("@%_+=:,./-", c))
@@ -266,7 +282,25 @@ func ShellQuote(s string) string {
 	if plain {
 		return s
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		switch {
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c < 0x20 || c == 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		case c == '\'' || c == '\\':
+			b.WriteString(`\` + string(c))
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "$'" + b.String() + "'"
 }
 
 func quoteAll(names []string) string {

@@ -56,10 +56,12 @@ func (r *run) remember() {
 	}
 	r.mu.Unlock()
 	for name, n := range plans {
-		before := LoadLast(r.e.cfg.Traces, r.e.cfg.Workspace, name)
-		if len(before) > 0 && !fresh {
-			continue
+		if !fresh {
+			if _, there := r.e.cfg.Traces.LoadTrace(lastKey(r.e.cfg.Workspace, name)); there {
+				continue
+			}
 		}
+		before := LoadLast(r.e.cfg.Traces, r.e.cfg.Workspace, name)
 		b, err := json.Marshal(r.e.lastSteps(n, before))
 		if err == nil {
 			err = r.e.cfg.Traces.SaveTrace(lastKey(r.e.cfg.Workspace, name), b)

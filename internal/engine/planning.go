@@ -128,11 +128,7 @@ func (e *Engine) knowsNatives(nodes []*node) bool {
 
 // saveTrace keeps a trace. Without it the plan runs again next time, which is no reason to fail.
 func (r *run) saveTrace(key string, t *trace) {
-	b, err := t.encode()
-	if err == nil {
-		err = r.e.cfg.Traces.SaveTrace(key, b)
-	}
-	if err != nil {
+	if err := r.e.cfg.Traces.SaveTrace(key, t.encode()); err != nil {
 		r.e.cfg.Events.Emit(event.Note{Level: "warning", Text: "cannot keep the trace of a plan: " + err.Error()})
 	}
 }

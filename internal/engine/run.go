@@ -37,6 +37,7 @@ type task struct {
 	n      *node
 	target string  // the target that wanted the step first; its plan, for a target
 	in     []*task // beside n.in; nil where the input has not been needed yet
+	bases  []*task // of a step that is looked up by its description: its sources
 	plan   *task   // of a target: what its plan returned
 
 	users []*task // what waits for this task
@@ -145,7 +146,9 @@ func (r *run) want(n *node, target string, top bool) *task {
 	if top && !n.targets && len(n.in) > 0 && !r.e.thorough {
 		t.asking = true
 		for _, s := range n.sources {
-			r.await(t, r.want(s, target, false))
+			u := r.want(s, target, false)
+			t.bases = append(t.bases, u)
+			r.await(t, u)
 		}
 	} else {
 		r.expand(t)
@@ -240,19 +243,13 @@ func (r *run) advance(t *task) {
 func (r *run) recall(t *task) (goOn bool) {
 	t.asking = false
 	m := action.Memo{Step: t.n.id, Platform: r.e.cfg.Platform}
-	r.mu.Lock()
-	for _, n := range t.n.sources {
-		s := r.tasks[n.id]
-		if s.failed {
-			t.failed, t.in = true, append(t.in, s) // where verdict finds it
-			continue
+	for i, u := range t.bases {
+		if u.failed {
+			t.failed = true
+			r.finish(t, nil, nil)
+			return false
 		}
-		m.Sources = append(m.Sources, n.Name+" "+s.result.output.String())
-	}
-	r.mu.Unlock()
-	if t.failed {
-		r.finish(t, nil, nil)
-		return false
+		m.Sources = append(m.Sources, t.n.sources[i].Name+" "+u.result.output.String())
 	}
 	t.memo = m.Key()
 	res, err := r.e.cfg.Store.Result(r.ctx, t.memo)
@@ -417,7 +414,8 @@ func (r *run) finish(t *task, res *result, err error) {
 	t.result = res
 	if err != nil {
 		t.failed = true
-		if r.ctx.Err() == nil {
+		// The plan of a target fails after the step that it asked about, and knows better what it wanted with that.
+		if r.ctx.Err() == nil || t.n.Op == opTarget && !r.stopped(err) {
 			t.err = err
 			if res == nil {
 				res = &result{description: t.desc, state: Failed, err: err}
@@ -442,6 +440,11 @@ func (r *run) finish(t *task, res *result, err error) {
 		}
 	}
 	t.users = nil
+}
+
+// stopped says that err only tells of the end of the run.
+func (r *run) stopped(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(r.ctx))
 }
 
 // label is what events call t: its target and its own label.

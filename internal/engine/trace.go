@@ -7,7 +7,9 @@ import (
 	"errors"
 
 	"hewn.example/hewn/internal/digest"
+	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/source"
 )
 
 // A trace is what a plan asked, what it was answered and what it returned. Its file is: the magic line, the SHA-256 of
@@ -28,18 +30,14 @@ func traceKey(target, identity string, p platform.Platform) string {
 	return "plan-" + digest.Of(text).Hex()
 }
 
-func (t *trace) encode() ([]byte, error) {
+func (t *trace) encode() []byte {
 	var g graphWriter
 	var q writer
 	q.num(uint64(len(t.asked)))
 	for _, a := range t.asked {
 		q.b = append(q.b, byte(a.kind))
 		if a.kind == askArtifacts {
-			raw, err := json.Marshal(a.pins)
-			if err != nil {
-				return nil, err
-			}
-			q.text(string(raw))
+			writeQuestion(&q, a.pins)
 		} else {
 			q.num(uint64(g.add(a.on)))
 			q.text(a.arg)
@@ -55,7 +53,7 @@ func (t *trace) encode() ([]byte, error) {
 	body.b = append(body.b, g.w.b...)
 	body.b = append(body.b, q.b...)
 	h := digest.Of(body.b).Hash()
-	return append(append([]byte(traceMagic), h[:]...), body.b...), nil
+	return append(append([]byte(traceMagic), h[:]...), body.b...)
 }
 
 func decodeTrace(b []byte) (*trace, error) {
@@ -84,9 +82,7 @@ func decodeTrace(b []byte) (*trace, error) {
 		var a asked
 		a.kind = askKind(r.byte())
 		if a.kind == askArtifacts {
-			if json.Unmarshal([]byte(r.text()), &a.pins) != nil {
-				r.fail()
-			}
+			a.pins = readQuestion(r)
 		} else {
 			a.on, a.arg = pick(), r.text()
 		}
@@ -104,6 +100,21 @@ func decodeTrace(b []byte) (*trace, error) {
 		r.fail()
 	}
 	return t, r.err
+}
+
+func writeQuestion(w *writer, q pins.Question) {
+	w.texts([]string{string(q.Ecosystem), q.Set, q.Platform.OS, q.Platform.Arch, q.Platform.Libc})
+	w.texts(q.Request)
+}
+
+func readQuestion(r *reader) pins.Question {
+	t := r.texts()
+	if len(t) != 5 {
+		r.fail()
+		return pins.Question{}
+	}
+	return pins.Question{Ecosystem: source.Ecosystem(t[0]), Set: t[1],
+		Platform: platform.Platform{OS: t[2], Arch: t[3], Libc: t[4]}, Request: r.texts()}
 }
 
 // holds asks the questions of t again, in their order, and says whether all answers are what they were. An error that
