@@ -5,6 +5,7 @@ import (
 	_ "embed" // the build cache's server is compiled in the sandbox
 	"encoding/json"
 	"fmt"
+	"go/version"
 	"maps"
 	"path"
 	"slices"
@@ -87,7 +88,14 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 		return engine.Step{}, err
 	}
 	b := &builder{o: o, mod: mod, modules: modules, scope: scope}
-	return b.steps(), nil
+	want, err := wantedGo(mod)
+	b.split = err == nil && speaksCacheProg(want) && len(scope.imports) > 0 && !slices.ContainsFunc(mod.Replace, gosum.Replace.Local)
+	return b.steps(), err
+}
+
+// speaksCacheProg says whether a Go release ("go1.24.6", "go1.26.x") takes its build cache from a program.
+func speaksCacheProg(release string) bool {
+	return version.Compare(strings.TrimSuffix(release, ".x"), "go1.24rc1") >= 0
 }
 
 type builder struct {
@@ -95,6 +103,9 @@ type builder struct {
 	mod     *gosum.Mod
 	modules engine.Static
 	scope   closure
+	// split says that the dependencies are compiled in a step of their own. They are not where go.mod replaces a module
+	// by a directory of the project, which changes with the application, nor with toolchains before Go 1.24.
+	split bool
 }
 
 // base are the layers that both the dependencies and the application are compiled with.
@@ -110,15 +121,12 @@ func (b *builder) base() []engine.Layer {
 }
 
 // env is complete: no configuration of a user reaches the go command.
-func (b *builder) env(cacheRead, cacheWrite string) map[string]string {
+func (b *builder) env() map[string]string {
 	env := map[string]string{
 		"GOROOT": "/usr/local/go", "GOPATH": "/go", "GOMODCACHE": modCache, "GOCACHE": "/tmp/go-build",
 		"GOTOOLCHAIN": "local", "GOPROXY": "off", "GOSUMDB": "off", "GOVCS": "*:off", "GOTELEMETRY": "off",
 		"GOENV": "off", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GO111MODULE": "on",
 		"GOOS": b.o.Platform.OS, "GOARCH": b.o.Platform.Arch,
-	}
-	if cacheWrite != "" {
-		env["GOCACHEPROG"] = helperDir + "/gocache " + cacheRead + " " + cacheWrite
 	}
 	if b.o.Root.IsZero() {
 		env["CGO_ENABLED"] = "0"
@@ -137,21 +145,21 @@ func (b *builder) steps() engine.Step {
 		params.Replace[p] = replaceDir + "/" + p
 	}
 	mods := engine.Native("go.mod with replacements", modfileDef, params, locks)
-	helper := b.helper()
 
 	name := path.Base(b.o.Output)
 	app := append(b.base(),
 		engine.Layer{Step: mods, At: modDir},
-		engine.Layer{Step: helper, At: helperDir},
 		engine.Layer{Step: engine.Select(b.o.Source.Step, b.paths()...), At: b.o.At},
 	)
-	cache := newCacheDir // nothing to read from, so read what was written
-	if deps, ok := b.deps(mods, helper); ok {
-		app, cache = append(app, engine.Layer{Step: deps, At: cacheDir}), cacheDir
+	env := b.env()
+	if b.split {
+		helper := b.helper()
+		app = append(app, engine.Layer{Step: helper, At: helperDir}, engine.Layer{Step: b.deps(mods, helper), At: cacheDir})
+		env["GOCACHEPROG"] = cacheProg(cacheDir, newCacheDir)
 	}
 	run := engine.Run("go build "+b.o.Package, engine.Command{
 		Args:     slices.Concat([]string{"go", "build"}, b.flags(), []string{"-modfile=" + modDir + "/go.mod", "-o", outDir + "/" + name, b.o.Package}),
-		Env:      b.env(cache, newCacheDir),
+		Env:      env,
 		Dir:      b.o.At,
 		Layers:   app,
 		Outputs:  []string{outDir},
@@ -181,12 +189,12 @@ func (b *builder) paths() []string {
 	})
 }
 
-// deps compiles all that the application imports from elsewhere and gives the build cache with it. There is none where
-// go.mod replaces a module by a directory of the project, since such a directory changes with the application.
-func (b *builder) deps(mods, helper engine.Step) (engine.Step, bool) {
-	if len(b.scope.imports) == 0 || slices.ContainsFunc(b.mod.Replace, gosum.Replace.Local) {
-		return engine.Step{}, false
-	}
+func cacheProg(read, write string) string { return helperDir + "/gocache " + read + " " + write }
+
+// deps compiles all that the application imports from elsewhere and gives the build cache with it.
+func (b *builder) deps(mods, helper engine.Step) engine.Step {
+	env := b.env()
+	env["GOCACHEPROG"] = cacheProg(cacheDir, cacheDir)
 	var src strings.Builder
 	src.WriteString("// Package deps imports what the application imports.\npackage deps\n\nimport (\n")
 	for _, p := range b.scope.imports {
@@ -195,7 +203,7 @@ func (b *builder) deps(mods, helper engine.Step) (engine.Step, bool) {
 	src.WriteString(")\n")
 	run := engine.Run("go build dependencies of "+b.o.Package, engine.Command{
 		Args: slices.Concat([]string{"go", "build"}, b.flags(), []string{"."}),
-		Env:  b.env(cacheDir, cacheDir),
+		Env:  env,
 		Dir:  depsDir,
 		Layers: append(b.base(),
 			engine.Layer{Step: mods, At: depsDir},
@@ -205,19 +213,16 @@ func (b *builder) deps(mods, helper engine.Step) (engine.Step, bool) {
 		Outputs:  []string{cacheDir},
 		Platform: b.o.Platform,
 	})
-	return engine.Sub(run, cacheDir), true
+	return engine.Sub(run, cacheDir)
 }
 
 // helper compiles the server of the build cache, with the toolchain alone.
 func (b *builder) helper() engine.Step {
-	env := b.env("", "")
-	env["CGO_ENABLED"] = "0"
-	delete(env, "GOFLAGS")
 	src := map[string]string{"main.go": helperSource, "go.mod": "module gocache\n\ngo 1.21\n"}
 	run := engine.Run("go build cache server", engine.Command{
 		Args: []string{"go", "build", "-trimpath", "-buildvcs=false", "-o", outDir + "/gocache", "."},
 		Env: map[string]string{
-			"GOROOT": env["GOROOT"], "GOPATH": "/go", "GOMODCACHE": modCache, "GOCACHE": "/tmp/go-build", "GOTOOLCHAIN": "local",
+			"GOROOT": "/usr/local/go", "GOPATH": "/go", "GOMODCACHE": modCache, "GOCACHE": "/tmp/go-build", "GOTOOLCHAIN": "local",
 			"GOPROXY": "off", "GOSUMDB": "off", "GOTELEMETRY": "off", "GOENV": "off", "GOWORK": "off", "CGO_ENABLED": "0",
 		},
 		Dir: "/build/src",
