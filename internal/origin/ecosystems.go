@@ -254,6 +254,8 @@ func (f *finder) maven() {
 			Mirrors []struct {
 				URL string `xml:"url"`
 				Of  string `xml:"mirrorOf"`
+				// Blocked mirrors are how Maven forbids plain HTTP: their address leads nowhere.
+				Blocked bool `xml:"blocked"`
 			} `xml:"mirrors>mirror"`
 			Repositories []struct {
 				URL string `xml:"url"`
@@ -261,7 +263,7 @@ func (f *finder) maven() {
 		}
 		if b := f.read(name); b != nil && xml.Unmarshal(b, &settings) == nil {
 			for _, m := range settings.Mirrors {
-				if strings.Contains(m.Of, "*") || strings.Contains(m.Of, "central") {
+				if !m.Blocked && mirrorsCentral(m.Of) {
 					f.add(m.URL, name)
 				}
 			}
@@ -273,6 +275,20 @@ func (f *finder) maven() {
 	if len(f.eps) == 0 {
 		f.mavenBuiltin()
 	}
+}
+
+// mirrorsCentral says whether the mirrorOf of a mirror covers the repository `central`.
+func mirrorsCentral(of string) bool {
+	covers := false
+	for _, id := range strings.Split(of, ",") {
+		switch strings.TrimSpace(id) {
+		case "*", "external:*", "central":
+			covers = true
+		case "!central":
+			return false
+		}
+	}
+	return covers
 }
 
 // mavenBuiltin reads the POM from which every Maven project inherits; it lies in a jar of the installation.

@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/recipe"
+	"hewn.example/hewn/internal/store/disk"
+)
+
+func (c *command) test() *cobra.Command {
+	return &cobra.Command{
+		Use:   "test [REF]",
+		Short: "Run the checks of a target, or all of a recipe",
+		Long: `Run the checks of a target (RECIPE:TARGET), one check by its name, or all checks of a recipe. A check that passed is
+not run again until something that it looks at changes.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := c.refer(arg(args))
+			if err != nil {
+				return err
+			}
+			st, err := c.openStore()
+			if err != nil {
+				return err
+			}
+			defer st.Close()
+			_, err = withRepin(cmd.Context(), c, p, st, func(s *shop) (struct{}, error) {
+				return struct{}{}, s.runChecks(cmd.Context())
+			})
+			return err
+		},
+	}
+}
+
+func (s *shop) runChecks(ctx context.Context) error {
+	if s.p.target != "" {
+		if _, err := s.rec.Target(s.p.target); err != nil {
+			return err
+		}
+	}
+	checks := s.rec.Checks(s.p.target)
+	if len(checks) == 0 {
+		return diag.Inputf("no-checks", "there are no checks of `%s`", s.p.target).
+			Hint("declare one with `check(...)` in the recipe; `hewn targets` lists those that exist")
+	}
+	var failed []error
+	for _, ch := range checks {
+		start := s.c.sys.Now()
+		_, err := s.engine.Build(ctx, engine.Target(ch.Name))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.c.ui().Finish()
+		s.c.ui().Result(s.verdict(ch, err, s.c.sys.Now().Sub(start)))
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return errors.Join(append(failed, diag.Failf("checks-failed", "%d of %d checks failed", len(failed), len(checks)))...)
+}
+
+func (s *shop) verdict(ch *recipe.Target, err error, took time.Duration) string {
+	word := "ok    "
+	if err != nil {
+		word = "FAILED"
+	}
+	how := fmt.Sprintf("%.1f s", took.Seconds())
+	if err == nil && s.engine.Stats(engine.Target(ch.Name)).Run == 0 {
+		how = "cached"
+	}
+	return fmt.Sprintf("%s %s of %s: %s (%s)", word, ch.Name, ch.Of, ch.Doc, how)
+}
+
+func (c *command) targets() *cobra.Command {
+	return &cobra.Command{
+		Use:   "targets [REF]",
+		Short: "List the targets and checks of a recipe",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			p, err := c.refer(arg(args))
+			if err != nil {
+				return err
+			}
+			rec, err := p.load()
+			if err != nil {
+				return err
+			}
+			width := 0
+			for _, t := range rec.Targets() {
+				width = max(width, len(t.Name))
+			}
+			for _, t := range rec.Targets() {
+				doc := t.Doc
+				switch {
+				case t.Check:
+					doc = "check of " + t.Of + ": " + doc
+				case t.Name == rec.Default():
+					doc += " (default)"
+				}
+				c.ui().Result(fmt.Sprintf("%-*s  %s", width, t.Name, doc))
+			}
+			return nil
+		},
+	}
+}
+
+func (c *command) version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c.ui().Result("hewn " + programVersion())
+			return nil
+		},
+	}
+}
+
+func (c *command) log() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "log REF[:STEP]",
+		Short: "Print the log of a target's last run, or of one of its steps",
+		Long: `Print what the actions of a target wrote when they last ran: RECIPE:TARGET for the target's last action (a failed one
+if there is one), RECIPE:TARGET:STEP for the actions whose label contains STEP, --all for every action.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.printLog(cmd.Context(), args[0], all) },
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "print the logs of all actions of the target")
+	return cmd
+}
+
+func (c *command) printLog(ctx context.Context, ref string, all bool) error {
+	ref, step := splitStep(ref)
+	p, err := c.refer(ref)
+	if err != nil {
+		return err
+	}
+	rec, err := p.load()
+	if err != nil {
+		return err
+	}
+	name := p.target
+	if name == "" {
+		name = rec.Default()
+	}
+	if _, err := rec.Target(name); err != nil {
+		return err
+	}
+	st, err := c.openStore()
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	steps := chooseLogs(engine.LoadLast(st, p.ws.Dir, name), step, all)
+	if len(steps) == 0 {
+		return diag.Inputf("no-log", "there is no log for `%s`", ref).
+			Hint("a log is there once an action of the target has run here; `--all` shows every action of it")
+	}
+	for _, l := range steps {
+		if all || len(steps) > 1 {
+			c.ui().Say("==> %s", l.Label)
+		}
+		if err := c.copyLog(ctx, st, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *command) copyLog(ctx context.Context, st *disk.Store, l engine.LastStep) error {
+	r, err := st.Open(ctx, l.Log)
+	if err != nil {
+		return diag.Failf("log-gone", "the log of `%s` is no longer in the store", l.Label).Because(err)
+	}
+	defer r.Close()
+	_, err = copyTo(c.sys.Stdout, r)
+	return err
+}

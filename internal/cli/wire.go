@@ -1,0 +1,357 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"golang.org/x/net/http/httpproxy"
+
+	"hewn.example/hewn/internal/debian"
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/executor"
+	"hewn.example/hewn/internal/executor/sandbox"
+	"hewn.example/hewn/internal/fetch"
+	"hewn.example/hewn/internal/fetch/git"
+	"hewn.example/hewn/internal/golang"
+	"hewn.example/hewn/internal/maven"
+	"hewn.example/hewn/internal/node"
+	"hewn.example/hewn/internal/openapi"
+	"hewn.example/hewn/internal/origin"
+	"hewn.example/hewn/internal/pins"
+	"hewn.example/hewn/internal/python"
+	"hewn.example/hewn/internal/recipe"
+	"hewn.example/hewn/internal/source"
+	"hewn.example/hewn/internal/store/disk"
+)
+
+// shop is everything that one invocation works with on one place. It is the only wiring there is.
+type shop struct {
+	c       *command
+	p       *place
+	rec     *recipe.Recipe
+	store   *disk.Store
+	origins *origin.Resolver
+	client  *fetch.Client
+	git     *git.Git
+	sources *sources
+	engine  *engine.Engine
+	sandbox *lazySandbox
+}
+
+// openStore opens the store, or says what is wrong with its place.
+func (c *command) openStore() (*disk.Store, error) {
+	s, err := disk.Open(c.storeDir())
+	if err != nil {
+		return nil, diag.Environmentf("store-unusable", "cannot use the store `%s`", c.storeDir()).Because(err).
+			Hint("name another place with --store or HEWN_STORE")
+	}
+	return s, nil
+}
+
+// open puts a shop together. with, if not nil, chooses the pins; else they are those of sources.lock.
+func (c *command) open(p *place, st *disk.Store, with func(*shop) (pins.Pins, error)) (*shop, error) {
+	rec, err := p.load()
+	if err != nil {
+		return nil, err
+	}
+	s := &shop{c: c, p: p, rec: rec, store: st}
+	s.origins = c.newOrigins(p)
+	s.client = c.newClient()
+	s.git = git.New(git.Config{Store: st, Aliases: aliases(p), Env: c.gitEnv(), Offline: c.flags.offline, Cache: s.gitCache})
+	s.sandbox = &lazySandbox{new: func() (*sandbox.Sandbox, error) { return s.newSandbox() }}
+	var answers pins.Pins
+	if with != nil {
+		answers, err = with(s)
+	} else {
+		answers, err = p.lock()
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.sources = newSources(s, answers)
+	s.engine, err = engine.New(engine.Config{
+		Store: st, Executor: s.sandbox, Sources: s.sources, Pins: answers, Targets: rec.Plans(buildID()),
+		Fetcher: fetch.New(fetch.Config{
+			Store: st, Client: s.client, Endpoints: s.origins, Locators: locators(), Git: s.git,
+			MirrorsOnly: p.ws.Origins == "mirrors-only", Events: c.ui().Event,
+			TempDir: func() (string, func(), error) { return st.TempDir(context.Background(), "fetch") },
+		}),
+		Natives: natives(), Traces: st, Locks: st, Platform: c.flags.plat, Events: c.ui().Event,
+		Limits:    engine.Limits{Actions: c.flags.jobs, Fetches: p.ws.Limits.Fetches, Disk: p.ws.Limits.Disk},
+		Workspace: p.ws.Dir, Recipe: p.recipe,
+		KeepGoing: c.flags.keepGoing, KeepFailed: c.flags.keepFailed, Paranoid: c.flags.paranoid,
+	})
+	return s, err
+}
+
+func (s *shop) close() {
+	s.sandbox.close()
+}
+
+func natives() []engine.NativeDef {
+	return slices.Concat(recipe.Natives(), debian.Natives(), python.Natives(), node.Natives(), golang.Natives(),
+		maven.Natives(), openapi.Natives())
+}
+
+func locators() map[source.Ecosystem]fetch.Locator {
+	return map[source.Ecosystem]fetch.Locator{
+		source.Debian: debian.Locate,
+		source.PyPI:   python.Locate,
+		source.NPM:    node.Locate,
+		source.Go:     golang.Locate,
+		source.Maven:  maven.Locate,
+	}
+}
+
+// resolvers are what `hewn update` looks outside with; temp is for downloads that are only looked at.
+func (s *shop) resolvers(temp string) (map[source.Ecosystem]pins.Resolver, error) {
+	age, err := s.p.ws.Debian.MaxAge()
+	if err != nil {
+		return nil, err
+	}
+	return map[source.Ecosystem]pins.Resolver{
+		source.Debian: &debian.Resolver{Getter: s.client, Endpoints: s.origins, MaxIndexAge: age, Suites: s.p.ws.Debian.Suites,
+			Now: s.c.sys.Now, Keyring: func() ([]byte, error) { return keyring(s.p.ws.Debian.Keyrings) }},
+		source.PyPI:  python.Resolver{Getter: s.client, Endpoints: s.origins},
+		source.NPM:   node.Resolver{Getter: s.client, Endpoints: s.origins},
+		source.Go:    golang.Resolver{Getter: s.client, Endpoints: s.origins, TempDir: temp},
+		source.Maven: maven.Resolver{Getter: s.client, Endpoints: s.origins},
+		source.Git:   gitResolver{s.git},
+	}, nil
+}
+
+// gitResolver finds the commits of git sources.
+type gitResolver struct{ g *git.Git }
+
+// Resolve answers a pins.GitQuestion.
+func (r gitResolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
+	var repo, rev string
+	for _, l := range q.Request {
+		switch word, rest, _ := strings.Cut(l, " "); word {
+		case "repo":
+			repo = rest
+		case "rev":
+			rev = rest
+		}
+	}
+	commit, err := r.g.Commit(ctx, repo, rev)
+	if err != nil {
+		return nil, err
+	}
+	return []source.Artifact{pins.GitAnswer(repo, rev, commit)}, nil
+}
+
+// newOrigins lets package origin look at this machine.
+func (c *command) newOrigins(p *place) *origin.Resolver {
+	cfg := origin.Config{Mirrors: map[string][]string{}, MirrorsOnly: p.ws.Origins == "mirrors-only"}
+	for eco, m := range p.ws.Mirror {
+		cfg.Mirrors[eco] = m.URLs
+	}
+	return origin.New(cfg, origin.Env{Getenv: c.sys.getenv, FS: os.DirFS("/"), Home: c.sys.home(), Dir: p.ws.Dir,
+		Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
+			cmd := exec.CommandContext(ctx, name, args...)
+			cmd.Env, cmd.Dir = c.sys.Environ, "/"
+			return cmd.Output()
+		}})
+}
+
+// newClient makes the HTTP client; proxies come from the environment as with other tools.
+func (c *command) newClient() *fetch.Client {
+	get := func(names ...string) string {
+		for _, n := range names {
+			if v := c.sys.getenv(n); v != "" {
+				return v
+			}
+		}
+		return ""
+	}
+	proxy := (&httpproxy.Config{HTTPProxy: get("HTTP_PROXY", "http_proxy"), HTTPSProxy: get("HTTPS_PROXY", "https_proxy"),
+		NoProxy: get("NO_PROXY", "no_proxy")}).ProxyFunc()
+	t := &http.Transport{
+		Proxy:                 func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   32,
+		IdleConnTimeout:       60 * time.Second,
+		TLSHandshakeTimeout:   20 * time.Second,
+		ResponseHeaderTimeout: 60 * time.Second,
+	}
+	return &fetch.Client{HTTP: &http.Client{Transport: t}, Offline: c.flags.offline, Credentials: netrc(filepath.Join(c.sys.home(), ".netrc"))}
+}
+
+func aliases(p *place) map[string][]string {
+	out := map[string][]string{}
+	for name, a := range p.ws.Alias {
+		out[name] = a.URLs
+	}
+	return out
+}
+
+// gitEnv is what git may see of the caller's environment: how to log in, how to get out, and whom to trust.
+func (c *command) gitEnv() []string {
+	var out []string
+	for _, kv := range c.sys.Environ {
+		k, _, _ := strings.Cut(kv, "=")
+		switch strings.ToUpper(k) {
+		case "HOME", "PATH", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR",
+			"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "XDG_CONFIG_HOME":
+			out = append(out, kv)
+		}
+	}
+	return out
+}
+
+// maxKeyring bounds all keyrings together; those of Debian have 200 kB.
+const maxKeyring = 16 << 20
+
+// dearmor gives the binary form of a keyring, so that several can be put behind each other.
+func dearmor(b []byte) []byte {
+	var out bytes.Buffer
+	r := bytes.NewReader(b)
+	for {
+		block, err := armor.Decode(r)
+		if err != nil {
+			break
+		}
+		if _, err := out.ReadFrom(block.Body); err != nil {
+			break
+		}
+	}
+	if out.Len() == 0 {
+		return b
+	}
+	return out.Bytes()
+}
+
+// keyring reads the keys that may sign a Debian index: those that hewn.toml names, else those that apt trusts.
+func keyring(files []string) ([]byte, error) {
+	if len(files) == 0 {
+		for _, pattern := range []string{"/usr/share/keyrings/debian-archive-*.gpg", "/etc/apt/trusted.gpg.d/*", "/etc/apt/keyrings/*"} {
+			found, _ := filepath.Glob(pattern)
+			files = append(files, found...)
+		}
+		files = slices.DeleteFunc(files, func(f string) bool { return strings.Contains(filepath.Base(f), "removed-keys") })
+	}
+	var all bytes.Buffer
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			return nil, diag.Inputf("keyring", "cannot read the keyring `%s`", f).Because(err)
+		}
+		if all.Write(dearmor(b)); all.Len() > maxKeyring {
+			return nil, diag.Inputf("keyring", "the keyrings have more than %d bytes", maxKeyring)
+		}
+	}
+	if all.Len() == 0 {
+		return nil, diag.Environmentf("keyring", "there are no keys to check Debian's index with").
+			Hint("install the package debian-archive-keyring, or name a keyring in hewn.toml: [debian] keyrings = [\"…\"]")
+	}
+	return all.Bytes(), nil
+}
+
+// lazySandbox starts the sandbox's server at the first action, which most runs never come to.
+type lazySandbox struct {
+	new  func() (*sandbox.Sandbox, error)
+	once sync.Once
+	box  *sandbox.Sandbox
+	err  error
+}
+
+func (l *lazySandbox) get() (*sandbox.Sandbox, error) {
+	l.once.Do(func() { l.box, l.err = l.new() })
+	return l.box, l.err
+}
+
+// Execute runs an action.
+func (l *lazySandbox) Execute(ctx context.Context, r executor.Request) (*executor.Outcome, error) {
+	box, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return box.Execute(ctx, r)
+}
+
+// Open opens a session.
+func (l *lazySandbox) Open(ctx context.Context, name string) (executor.Session, error) {
+	box, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return box.Open(ctx, name)
+}
+
+func (l *lazySandbox) close() {
+	l.once.Do(func() { l.err = fmt.Errorf("the sandbox is closed") })
+	if l.box != nil {
+		_ = l.box.Close()
+	}
+}
+
+func (s *shop) newSandbox() (*sandbox.Sandbox, error) {
+	dir := filepath.Join(s.store.Dir(), "sandbox")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return sandbox.New(sandbox.Config{Store: s.store, Views: s.store, TempDir: dir, Roots: []string{filepath.Join(s.store.Dir(), "views")}})
+}
+
+// netrc reads credentials by host from a file in the format of ftp(1), which curl, git, pip and Go read as well.
+func netrc(file string) func(host string) (user, pass string) {
+	type login struct{ user, pass string }
+	logins := sync.OnceValue(func() map[string]login {
+		m := map[string]login{}
+		b, err := os.ReadFile(file)
+		if err != nil || len(b) > 1<<20 {
+			return m
+		}
+		host := ""
+		words := strings.Fields(string(b))
+		for i := 0; i+1 < len(words); i++ {
+			l := m[host]
+			switch words[i] {
+			case "machine":
+				host = words[i+1]
+				l = m[host]
+			case "login":
+				l.user = words[i+1]
+			case "password":
+				l.pass = words[i+1]
+			default:
+				continue
+			}
+			m[host] = l
+			i++
+		}
+		delete(m, "")
+		return m
+	})
+	return func(host string) (string, string) {
+		l := logins()[host]
+		return l.user, l.pass
+	}
+}
+
+// gitCache is a private bare repository of the store, which one process at a time has.
+func (s *shop) gitCache(key string) (string, func(), error) {
+	unlock, err := s.store.Lock(context.Background(), "git/"+key)
+	if err != nil {
+		return "", nil, err
+	}
+	dir := filepath.Join(s.store.Dir(), "git", key)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		unlock()
+		return "", nil, err
+	}
+	return dir, unlock, nil
+}

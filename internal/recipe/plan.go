@@ -1,0 +1,75 @@
+package recipe
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/digest"
+	"hewn.example/hewn/internal/engine"
+)
+
+// Plans gives the engine the plans of a recipe's targets. identity is what, besides the recipe itself, decides what a
+// plan does: the build ID of this hewn, since plans of ecosystems are its code.
+func (r *Recipe) Plans(identity string) engine.Targets { return plans{r, identity} }
+
+type plans struct {
+	r        *Recipe
+	identity string
+}
+
+// Plan gives the plan of a target and its identity.
+func (p plans) Plan(name string) (engine.Plan, string, error) {
+	t, err := p.r.Target(name)
+	if err != nil {
+		return nil, "", err
+	}
+	vars := make([]string, 0, len(p.r.vars))
+	for k, v := range p.r.vars {
+		vars = append(vars, fmt.Sprintf("%q=%q", k, v))
+	}
+	sort.Strings(vars)
+	id := digest.Of(fmt.Appendf(nil, "%s\n%s\n%q\n%s", p.identity, p.r.Digest, name, strings.Join(vars, "\n")))
+	return func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+		return p.r.run(ctx, ask, t)
+	}, id.Hex(), nil
+}
+
+// run calls a target's function.
+func (r *Recipe) run(ctx context.Context, ask *engine.Ask, t *Target) (engine.Step, error) {
+	th := &starlark.Thread{Name: t.Name}
+	th.SetMaxExecutionSteps(maxSteps)
+	th.SetLocal(planKey, &planState{ctx, ask, r})
+	stop := context.AfterFunc(ctx, func() { th.Cancel("cancelled") })
+	defer stop()
+	v, err := starlark.Call(th, t.fn, starlark.Tuple{&target{t.Name}}, nil)
+	if err != nil {
+		if ctx.Err() != nil {
+			return engine.Step{}, context.Cause(ctx)
+		}
+		return engine.Step{}, problem(r.Name, err)
+	}
+	tv, ok := asTree(v)
+	if !ok {
+		return engine.Step{}, diag.Inputf("recipe-error", "the function of target `%s` gives back %s, not a tree", t.Name, v.Type()).
+			Hint("end it with `return` and what run(), merge() or a source gives")
+	}
+	return tv.rooted(), nil
+}
+
+func (r *Recipe) unknownSource(name string) error {
+	names := make([]string, 0, len(r.Sources))
+	for n := range r.Sources {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	p := diag.Inputf("unknown-source", "the recipe `%s` has no source `%s`", r.Name, name)
+	if near := nearest(name, names); near != "" {
+		return p.Hint("did you mean `%s`?", near)
+	}
+	return p.Hint("add a table [%s] to its %s", name, SourcesFile)
+}

@@ -1,0 +1,312 @@
+package recipe
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"sort"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"hewn.example/hewn/internal/engine"
+)
+
+// tree is what recipes call a tree: a step and the place where its content is mounted. It is the one kind of value that
+// targets, sources and runs give and take.
+type treeValue struct {
+	step engine.Step
+	at   string // absolute, clean
+}
+
+var (
+	_ starlark.HasAttrs = (*treeValue)(nil)
+	_ starlark.Value    = (*target)(nil)
+)
+
+func newTree(s engine.Step, at string) *treeValue { return &treeValue{s, path.Clean("/" + at)} }
+
+func (v *treeValue) String() string        { return fmt.Sprintf("<tree %s at %s>", v.step.Label(), v.at) }
+func (v *treeValue) Type() string          { return "tree" }
+func (v *treeValue) Freeze()               {} // immutable
+func (v *treeValue) Truth() starlark.Bool  { return true }
+func (v *treeValue) Hash() (uint32, error) { return starlark.String(v.step.ID().Hex() + v.at).Hash() }
+
+// layer is the value as a layer of a root.
+func (v *treeValue) layer() engine.Layer { return engine.Layer{Step: v.step, At: v.at} }
+
+// rooted is the value's step with its content at its place.
+func (v *treeValue) rooted() engine.Step {
+	if v.at == "/" {
+		return v.step
+	}
+	return engine.Place(v.step, v.at)
+}
+
+// static gives the step for a question, or an error that says why it cannot be asked about.
+func (v *treeValue) static() (engine.Static, error) {
+	if s, ok := v.step.Static(); ok {
+		return s, nil
+	}
+	return engine.Static{}, fmt.Errorf("%s is made by an action or a target: a recipe can only look into sources and what native steps make of them", v.step.Label())
+}
+
+type treeMethod func(th *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
+
+var treeMethods = map[string]treeMethod{
+	"at":      treeAt,
+	"dir":     treeDir,
+	"select":  treeSelect,
+	"without": treeWithout,
+	"exists":  treeExists,
+	"read":    treeRead,
+	"glob":    treeGlob,
+	"json":    treeParse,
+	"toml":    treeParse,
+	"yaml":    treeParse,
+}
+
+func (v *treeValue) Attr(name string) (starlark.Value, error) {
+	m, ok := treeMethods[name]
+	if !ok {
+		return nil, nil
+	}
+	return starlark.NewBuiltin(name, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		th.SetLocal(methodKey, b.Name())
+		return m(th, v, args, kwargs)
+	}), nil
+}
+
+func (v *treeValue) AttrNames() []string {
+	out := make([]string, 0, len(treeMethods))
+	for n := range treeMethods {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// treeAt is t.at(path): the same content, mounted elsewhere.
+func treeAt(_ *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var p string
+	if err := starlark.UnpackArgs("at", args, kwargs, "path", &p); err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(p, "/") {
+		return nil, fmt.Errorf("at: path %q is not absolute", p)
+	}
+	return newTree(v.step, p), nil
+}
+
+// treeDir is t.dir(path): the directory below, mounted where it lies.
+func treeDir(_ *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var p string
+	if err := starlark.UnpackArgs("dir", args, kwargs, "path", &p); err != nil {
+		return nil, err
+	}
+	return newTree(engine.Sub(v.step, p), path.Join(v.at, p)), nil
+}
+
+// treeSelect is t.select(paths...): only those, each at its place. A path that ends in "?" may be missing.
+func treeSelect(_ *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	paths, err := stringArgs("select", args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return newTree(engine.Select(v.step, paths...), v.at), nil
+}
+
+// treeWithout is t.without(patterns...): everything else.
+func treeWithout(_ *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	patterns, err := stringArgs("without", args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return newTree(engine.Remove(v.step, patterns...), v.at), nil
+}
+
+// question prepares a question about v: the context, the Ask and the Static step.
+func question(th *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (p *planState, s engine.Static, arg string, err error) {
+	name, _ := th.Local(methodKey).(string)
+	if err = starlark.UnpackArgs(name, args, kwargs, "path", &arg); err != nil {
+		return
+	}
+	if p, err = plan(th, name); err != nil {
+		return
+	}
+	s, err = v.static()
+	return
+}
+
+func treeExists(th *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	p, s, arg, err := question(th, v, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := p.ask.Exists(p.ctx, s, arg)
+	return starlark.Bool(ok), err
+}
+
+func treeRead(th *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	p, s, arg, err := question(th, v, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.ask.Read(p.ctx, s, arg)
+	return starlark.String(b), err
+}
+
+func treeGlob(th *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	p, s, arg, err := question(th, v, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	names, err := p.ask.Glob(p.ctx, s, arg)
+	return stringList(names), err
+}
+
+// treeParse is t.json(path), t.toml(path) and t.yaml(path): the file as dicts, lists, strings, numbers.
+func treeParse(th *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	format, _ := th.Local(methodKey).(string)
+	p, s, arg, err := question(th, v, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.ask.Read(p.ctx, s, arg)
+	if err != nil {
+		return nil, err
+	}
+	return parseData(format, path.Join(v.at, arg), b)
+}
+
+// target is the `t` that a target's function gets.
+type target struct{ name string }
+
+func (t *target) String() string        { return "<target " + t.name + ">" }
+func (t *target) Type() string          { return "target" }
+func (t *target) Freeze()               {}
+func (t *target) Truth() starlark.Bool  { return true }
+func (t *target) Hash() (uint32, error) { return starlark.String(t.name).Hash() }
+
+func (t *target) AttrNames() []string {
+	return []string{"arch", "name", "os", "source", "target", "var"}
+}
+
+func (t *target) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "name":
+		return starlark.String(t.name), nil
+	case "source":
+		return starlark.NewBuiltin("source", targetSource), nil
+	case "target":
+		return starlark.NewBuiltin("target", targetTarget), nil
+	case "var":
+		return starlark.NewBuiltin("var", targetVar), nil
+	case "arch", "os":
+		return starlark.NewBuiltin(name, targetPlatform), nil
+	}
+	return nil, nil
+}
+
+func targetSource(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name); err != nil {
+		return nil, err
+	}
+	p, err := plan(th, b.Name())
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := p.r.Sources[name]; !ok {
+		return nil, p.r.unknownSource(name)
+	}
+	return newTree(engine.Source(name).Step, "/"), nil
+}
+
+func targetTarget(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name); err != nil {
+		return nil, err
+	}
+	p, err := plan(th, b.Name())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.r.Target(name); err != nil {
+		return nil, err
+	}
+	return newTree(engine.Target(name), "/"), nil
+}
+
+func targetVar(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name, def string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "default?", &def); err != nil {
+		return nil, err
+	}
+	p, err := plan(th, b.Name())
+	if err != nil {
+		return nil, err
+	}
+	if v, ok := p.r.vars[name]; ok {
+		def = v
+	}
+	return starlark.String(def), nil
+}
+
+func targetPlatform(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+		return nil, err
+	}
+	p, err := plan(th, b.Name())
+	if err != nil {
+		return nil, err
+	}
+	if b.Name() == "os" {
+		return starlark.String(p.ask.Platform().OS), nil
+	}
+	return starlark.String(p.ask.Platform().Arch), nil
+}
+
+// planState is what a running target function works with; it hangs on the thread.
+type planState struct {
+	ctx context.Context
+	ask *engine.Ask
+	r   *Recipe
+}
+
+const (
+	planKey   = "hewn.plan"
+	methodKey = "hewn.method"
+)
+
+// plan gives the state of the running plan; outside of one it is an error that says what to do.
+func plan(th *starlark.Thread, what string) (*planState, error) {
+	p, _ := th.Local(planKey).(*planState)
+	if p == nil {
+		return nil, fmt.Errorf("%s can only be called while a target is planned: put it inside a target's function", what)
+	}
+	return p, nil
+}
+
+func stringArgs(name string, args starlark.Tuple, kwargs []starlark.Tuple) ([]string, error) {
+	if len(kwargs) > 0 {
+		return nil, fmt.Errorf("%s: takes no keyword arguments", name)
+	}
+	out := make([]string, 0, len(args))
+	for _, a := range args {
+		s, ok := starlark.AsString(a)
+		if !ok {
+			return nil, fmt.Errorf("%s: got %s, want strings", name, a.Type())
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func stringList(ss []string) *starlark.List {
+	out := make([]starlark.Value, len(ss))
+	for i, s := range ss {
+		out[i] = starlark.String(s)
+	}
+	return starlark.NewList(out)
+}
