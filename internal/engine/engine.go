@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"hewn.example/hewn/internal/diag"
@@ -267,7 +268,7 @@ func cycleProblem(cycle []string) *diag.Problem {
 		Hint("let one of them depend on less than the whole of the other")
 }
 
-// targetsOf is the names of all targets that the description n refers to, in the order in which they are met.
+// targetsOf is the names of all targets that the description n refers to, each once, in the order in which they are met.
 func targetsOf(n *node) []string {
 	var names []string
 	seen := map[*node]bool{}
@@ -277,7 +278,7 @@ func targetsOf(n *node) []string {
 			return
 		}
 		seen[n] = true
-		if n.Op == opTarget {
+		if n.Op == opTarget && !slices.Contains(names, n.Name) {
 			names = append(names, n.Name)
 		}
 		for _, in := range n.in {

@@ -24,6 +24,11 @@ import (
 	"hewn.example/hewn/internal/tree"
 )
 
+var (
+	testPlatform = platform.Platform{OS: "linux", Arch: "amd64", Libc: "glibc"}
+	emptyTree    = tree.Empty
+)
+
 // world is everything that engines of one test share: what would be on disk and outside. A test makes a new engine for
 // each run of hewn that it plays.
 type world struct {
@@ -62,7 +67,7 @@ func (w *world) engine() *engine.Engine {
 	w.t.Helper()
 	e, err := engine.New(engine.Config{
 		Store: w.store, Executor: w.executor, Fetcher: w.fetcher, Sources: worldSources{w}, Pins: worldPins{w}, Targets: worldTargets{w},
-		Natives: w.natives, Traces: w.traces, Locks: w.locks, Platform: platform.Platform{OS: "linux", Arch: "amd64", Libc: "glibc"},
+		Natives: w.natives, Traces: w.traces, Locks: w.locks, Platform: testPlatform,
 		Events: w.events.add, Limits: w.limits, Workspace: "/w", Recipe: "app", KeepGoing: w.keepGoing, Paranoid: w.paranoid,
 	})
 	if err != nil {

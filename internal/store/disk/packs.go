@@ -60,8 +60,8 @@ func (p *packs) each(k recordKey, look bool, f func([]byte) bool) error {
 	if p.tryEach(k, f) || !look {
 		return nil
 	}
-	news, err := p.refresh()
-	if err != nil || !news {
+	// Not only where this brings news: another goroutine may have taken them in since the first try.
+	if _, err := p.refresh(); err != nil {
 		return err
 	}
 	p.tryEach(k, f)
