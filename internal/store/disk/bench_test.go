@@ -134,6 +134,33 @@ func BenchmarkView30k(b *testing.B) {
 	}
 }
 
+// A view that differs from an existing one in one file of 30,000.
+func BenchmarkViewOneFileChanged(b *testing.B) {
+	s := open(b, b.TempDir())
+	t := thirtyThousand(b, s)
+	if _, _, err := s.View(b.Context(), t); err != nil {
+		b.Fatal(err)
+	}
+	defer reportCPU(b)()
+	for i := 0; b.Loop(); i++ {
+		d, err := s.Put(b.Context(), fmt.Append(nil, "changed ", i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		builder := tree.NewBuilder()
+		if err := builder.File("pkg7/dist/m3/f.js", d, false); err != nil {
+			b.Fatal(err)
+		}
+		top, err := tree.Overlay(b.Context(), s, tree.Part{Tree: t}, tree.Part{Tree: finish(b, s, builder)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := s.View(b.Context(), top); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkCollect30k(b *testing.B) {
 	s := open(b, b.TempDir())
 	t := thirtyThousand(b, s)

@@ -108,13 +108,14 @@ func (s *Store) materialise(ctx context.Context, t tree.Tree, dir string) error 
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2 * runtime.GOMAXPROCS(0)) // more only contend for the same directories' locks
 	m := &viewMaker{s: s, group: g, linked: map[fileKey]bool{}}
-	g.Go(func() error { return m.dir(ctx, t, dir) })
+	base := s.similarView(ctx, t)
+	g.Go(func() error { return m.dir(ctx, t, dir, base) })
 	return g.Wait()
 }
 
 // dir fills the directory at path, which exists. Its own time is set after all its entries are there and before theirs
 // are filled, which does not touch it.
-func (m *viewMaker) dir(ctx context.Context, t tree.Tree, path string) error {
+func (m *viewMaker) dir(ctx context.Context, t tree.Tree, path string, base baseDir) error {
 	if err := ctxErr(ctx); err != nil {
 		return err
 	}
@@ -126,7 +127,9 @@ func (m *viewMaker) dir(ctx context.Context, t tree.Tree, path string) error {
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	err = m.entries(ctx, fd, path, d)
+	base.open(ctx, m.s)
+	err = m.entries(ctx, fd, path, d, base)
+	base.close()
 	if err == nil {
 		err = at("set mode", path, chmod(fd, 0o755))
 	}
@@ -139,7 +142,7 @@ func (m *viewMaker) dir(ctx context.Context, t tree.Tree, path string) error {
 	}
 	for _, sub := range d.Dirs {
 		sub, p := sub, path+"/"+sub.Name
-		work := func() error { return m.dir(ctx, sub.Tree, p) }
+		work := func() error { return m.dir(ctx, sub.Tree, p, base.sub(sub.Name)) }
 		if m.group.TryGo(work) {
 			continue
 		}
@@ -150,7 +153,7 @@ func (m *viewMaker) dir(ctx context.Context, t tree.Tree, path string) error {
 	return nil
 }
 
-func (m *viewMaker) entries(ctx context.Context, fd int, path string, d *tree.Directory) error {
+func (m *viewMaker) entries(ctx context.Context, fd int, path string, d *tree.Directory, base baseDir) error {
 	for _, sub := range d.Dirs {
 		if err := unix.Mkdirat(fd, sub.Name, 0o755); err != nil {
 			return at("mkdir", path+"/"+sub.Name, err)
@@ -171,6 +174,9 @@ func (m *viewMaker) entries(ctx context.Context, fd int, path string, d *tree.Di
 		}
 		var err error
 		if f.Digest.Size() < packLimit {
+			if base.link(f, fd) {
+				continue
+			}
 			err = m.create(fd, f)
 		} else {
 			err = m.link(ctx, fd, path, f)

@@ -105,3 +105,33 @@ func TestView(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A view made with the help of another one must be as right as any, and must not share inodes within itself.
+func TestViewFromAnother(t *testing.T) {
+	s := open(t, t.TempDir())
+	lines := []string{"top=x", "link->top"}
+	for i := range 60 {
+		lines = append(lines, fmt.Sprintf("d%d/e/f%d=content %d", i%6, i, i), fmt.Sprintf("d%d/same=the same", i%6))
+	}
+	first := made(t, s, lines...)
+	changed := append([]string{"d3/e/new*=new", "d9/e/f=other", "top*=x"}, lines[1:]...)
+	for _, tr := range []tree.Tree{first, made(t, s, changed...), made(t, s, lines[10:]...)} {
+		path, release, err := s.View(t.Context(), tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustHold(t, s, path, tr)
+		seen := map[uint64]bool{}
+		_ = filepath.WalkDir(path, func(p string, e fs.DirEntry, err error) error {
+			if st, _ := e.Info(); e.Type().IsRegular() {
+				ino := st.Sys().(*syscall.Stat_t).Ino
+				if seen[ino] {
+					t.Errorf("%s shares an inode", p)
+				}
+				seen[ino] = true
+			}
+			return err
+		})
+		release()
+	}
+}
