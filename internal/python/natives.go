@@ -17,13 +17,14 @@ import (
 
 // Natives lists the native steps of this package.
 func Natives() []engine.NativeDef {
-	return []engine.NativeDef{wheelInstall, sdistUnpack, venvSkeleton, moduleNames}
+	return []engine.NativeDef{wheelInstall, sdistUnpack, venvSkeleton, moduleNames, script}
 }
 
 var (
 	wheelInstall = engine.NativeDef{Name: "wheel-install", Version: 1, Run: runInstall}
 	sdistUnpack  = engine.NativeDef{Name: "sdist-unpack", Version: 1, Run: runUnpack}
 	venvSkeleton = engine.NativeDef{Name: "venv-skeleton", Version: 1, Run: runSkeleton}
+	script       = engine.NativeDef{Name: "python-script", Version: 1, Run: runScript}
 	moduleNames  = engine.NativeDef{Name: "python-module-names", Version: 1, Run: runModuleNames}
 )
 
@@ -165,4 +166,34 @@ func runModuleNames(ctx context.Context, c engine.NativeCall) (tree.Tree, error)
 		return tree.Tree{}, err
 	}
 	return b.Build(ctx, c.Store)
+}
+
+// scriptParams is a script of ours, which actions run. Its text is a parameter, so that a change of it is seen.
+type scriptParams struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+func runScript(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
+	p, err := params[scriptParams](c)
+	if err != nil {
+		return tree.Tree{}, err
+	}
+	d, err := c.Store.Put(ctx, []byte(p.Text))
+	if err != nil {
+		return tree.Tree{}, err
+	}
+	b := tree.NewBuilder()
+	if err := b.File(p.Name, d, false); err != nil {
+		return tree.Tree{}, err
+	}
+	return b.Build(ctx, c.Store)
+}
+
+// scriptsAt is where actions find our scripts.
+const scriptsAt = "/build/hewn"
+
+// scriptLayer mounts a script at scriptsAt/name.
+func scriptLayer(name, text string) engine.Layer {
+	return engine.Layer{Step: engine.NativeStatic(name, script, scriptParams{Name: name, Text: text}).Step, At: scriptsAt}
 }

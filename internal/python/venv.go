@@ -180,10 +180,10 @@ var compileScript string
 func (v *venv) bytecode(sel Selected, installed engine.Step) engine.Step {
 	const out = "/build/bytecode"
 	run := engine.Run("bytecode of "+label(sel), engine.Command{
-		Args:     []string{v.InterpreterPath, "-s", "-S", "-P", "-c", compileScript, v.At, path.Join(v.At, wheel.Site(v.minor)), out},
+		Args:     []string{v.InterpreterPath, "-s", "-S", "-P", scriptsAt + "/compile.py", v.At, path.Join(v.At, wheel.Site(v.minor)), out},
 		Env:      map[string]string{"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
 		Dir:      "/",
-		Layers:   []engine.Layer{{Step: v.Interpreter, At: "/"}, {Step: installed, At: v.At}},
+		Layers:   []engine.Layer{{Step: v.Interpreter, At: "/"}, {Step: installed, At: v.At}, scriptLayer("compile.py", compileScript)},
 		Outputs:  []string{out},
 		Platform: v.ask.Platform(),
 	})
@@ -222,10 +222,10 @@ func ImportCheck(o ImportCheckOptions) engine.Step {
 	skip := slices.Clone(o.Skip)
 	slices.Sort(skip)
 	return engine.Run("imports of "+o.Venv, engine.Command{
-		Args:     append([]string{o.Venv + "/bin/python", "-P", "-c", importScript, out}, skip...),
+		Args:     append([]string{o.Venv + "/bin/python", "-P", scriptsAt + "/imports.py", out}, skip...),
 		Env:      env,
 		Dir:      dir,
-		Layers:   o.Layers,
+		Layers:   append(slices.Clone(o.Layers), scriptLayer("imports.py", importScript)),
 		Outputs:  []string{out},
 		Platform: o.Ask.Platform(),
 	})

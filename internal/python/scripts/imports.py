@@ -1,4 +1,5 @@
 """Imports every top-level module of every installed package: imports.py OUT [SKIP...]. Each in a process of its own."""
+import concurrent.futures
 import csv
 import importlib.machinery
 import importlib.metadata
@@ -8,6 +9,8 @@ import sys
 
 out, *skip = sys.argv[1:]
 skip = set(skip)
+# Modules that only another module may import.
+first = {"psycopg_binary": "psycopg", "psycopg_c": "psycopg"}
 suffixes = sorted(importlib.machinery.all_suffixes(), key=len, reverse=True)
 
 
@@ -36,19 +39,24 @@ def top_levels(distribution):
     return sorted(found - {None})
 
 
-failed = []
-report = []
+def attempt(top):
+    code = "".join(f"import {name}\n" for name in (first.get(top), top) if name)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, errors="replace")
+    if run.returncode == 0:
+        return None
+    return (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
+
+
+wanted = []
 for distribution in sorted(importlib.metadata.distributions(), key=lambda d: d.metadata["Name"].lower()):
-    name = distribution.metadata["Name"]
-    for top in top_levels(distribution):
-        if name in skip or top in skip:
-            report.append(f"{name} {top} skipped")
-            continue
-        run = subprocess.run([sys.executable, "-c", f"import {top}"], capture_output=True, text=True, errors="replace")
-        report.append(f"{name} {top} {'ok' if run.returncode == 0 else 'failed'}")
-        if run.returncode != 0:
-            last = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
-            failed.append(f"{name}: import {top}: {last}")
+    wanted += [(distribution.metadata["Name"], top) for top in top_levels(distribution)]
+with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    results = pool.map(lambda w: "" if skip & set(w) else attempt(w[1]), wanted)
+report, failed = [], []
+for (name, top), error in zip(wanted, results):
+    report.append(f"{name} {top} {'skipped' if error == '' else 'failed' if error else 'ok'}")
+    if error:
+        failed.append(f"{name}: import {top}: {error}")
 print("\n".join(report))
 if failed:
     sys.exit("\n".join(f"hewn: {line}" for line in failed))
