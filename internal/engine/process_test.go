@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -143,4 +144,24 @@ func TestOneEngineManyCalls(t *testing.T) {
 		t.Errorf("ran %s", ran)
 	}
 	check(t, "planned", w.planned.take(), "app")
+}
+
+// What waits is no goroutine: not for a place in a budget, not for an input.
+func TestFewGoroutines(t *testing.T) {
+	w := newWorld(t)
+	most := 0
+	w.limits.Actions = 1 // so that most needs no lock
+	w.executor.outcome = func(executor.Request) *executor.Outcome {
+		most = max(most, runtime.NumGoroutine())
+		return nil
+	}
+	before := runtime.NumGoroutine()
+	var parts []engine.Part
+	for i := range 3000 {
+		parts = append(parts, engine.Part{Step: command(fmt.Sprint("s", i), []string{"write", fmt.Sprint(i)}), At: fmt.Sprint("/", i)})
+	}
+	w.build(engine.Merge("all", parts...))
+	if most > before+50 {
+		t.Errorf("%d goroutines, %d before", most, before)
+	}
 }
