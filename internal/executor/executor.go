@@ -84,6 +84,8 @@ type Root struct {
 	Layers []Layer
 	Binds  []Bind   // directories of the host
 	Tmpfs  []string // absolute paths that get an empty tmpfs of their own (world-writable, sticky)
+	// Kept, if set, is what Outcome.Kept named: the root as a failed action left it, in place of Layers.
+	Kept string
 }
 
 // Bind shows a directory of the host inside a root.

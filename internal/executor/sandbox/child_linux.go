@@ -31,6 +31,7 @@ type plan struct {
 	stdio     [3]uintptr
 	serverFD  uintptr // the server's own /proc
 	tty       bool    // stdin is a terminal to be controlled
+	announce  bool    // say when the command runs
 	dir       *byte
 	argv      **byte
 	envv      **byte
@@ -71,6 +72,7 @@ type note struct {
 const (
 	noteExit    = 1 // value holds the wait status, a 1 if no other process was left, and the largest resident set in KiB
 	notePid     = 2 // value holds the command's pid in the server's pid namespace, in decimal digits
+	noteRuns    = 4 // the command has been executed, or has failed, which a note before says
 	noteFailed  = 3 // errno, and in value[0] the step, one of the at… constants
 	noteSize    = unsafe.Sizeof(note{})
 	prSetNoNew  = unix.PR_SET_NO_NEW_PRIVS
@@ -152,6 +154,11 @@ func attend(p *plan, cmd int) {
 		syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 0, statusFD-1, 0)
 	}
 	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, statusFD+1, ^uintptr(0)>>32, 0)
+	if p.announce {
+		var n note
+		n.kind = noteRuns
+		syscall.RawSyscall(unix.SYS_WRITE, statusFD, uintptr(unsafe.Pointer(&n)), noteSize)
+	}
 	var status, ignored uint32
 	var usage unix.Rusage
 	for {

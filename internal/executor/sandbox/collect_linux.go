@@ -289,13 +289,16 @@ func (c *collector) enter(at string, info fs.FileInfo) error {
 	return os.Chmod(at, 0o700)
 }
 
+// opaqueMark is on directories of an upper directory that hide the layers below, as overlays in user namespaces write it.
+const opaqueMark = "user.overlay.opaque"
+
 // opaque says that a directory of the upper hides the input's directory of the same path.
 func (c *collector) opaque(at string) bool {
 	if !c.lower {
 		return true
 	}
 	var b [1]byte
-	n, err := unix.Lgetxattr(at, "user.overlay.opaque", b[:])
+	n, err := unix.Lgetxattr(at, opaqueMark, b[:])
 	return err == nil && n == 1 && b[0] == 'y'
 }
 

@@ -110,7 +110,7 @@ func (x *execution) run(ctx context.Context) (*executor.Outcome, error) {
 	if out.ExitCode != 0 || len(out.Missing) > 0 {
 		out.Hints = hints(x.log.last(64<<10), out)
 		if x.request.KeepFailed {
-			if out.Kept, err = x.keep(); err != nil {
+			if out.Kept, err = x.keep(out.ExitCode); err != nil {
 				return nil, err
 			}
 		}
@@ -132,10 +132,7 @@ func (x *execution) upperDir() string {
 // attempt runs the command, with the next mode where the machine refuses one.
 func (x *execution) attempt(ctx context.Context) (*reply, string, error) {
 	forced := x.sandbox.conf.Mode
-	x.mode, _ = x.sandbox.mode.Load().(Mode)
-	if x.mode == ModeAuto {
-		x.mode = ModeOverlay
-	}
+	x.mode = x.sandbox.firstMode()
 	for {
 		rep, why, err := x.once(ctx)
 		if err != nil || rep.Stage != stageRoot || forced != ModeAuto || x.mode == ModeCopy {

@@ -2,26 +2,128 @@ package sandbox_test
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
-	"hewn.example/hewn/internal/action"
-	"hewn.example/hewn/internal/executor"
+	"hewn.example/hewn/internal/executor/executortest"
 	"hewn.example/hewn/internal/executor/sandbox"
-	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/store/memory"
 	"hewn.example/hewn/internal/tree"
 )
 
+// helperEnv names the built helper to the same tests run again as an ordinary user.
+const helperEnv = "HEWN_TEST_HELPER"
+
+// ordinaryUser is some user that no machine has.
+const ordinaryUser = 54321
+
 func TestMain(m *testing.M) {
 	if sandbox.ServerMain(os.Args) {
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	if helper = os.Getenv(helperEnv); helper == "" {
+		dir, err := os.MkdirTemp("", "hewn-helper-")
+		if err == nil {
+			defer os.RemoveAll(dir)
+			helper, err = executortest.Helper(dir)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// helper is the path of the helper; TestMain sets it.
+var helper string
+
+// setUp makes a sandbox over a store in memory.
+func setUp(t testing.TB, mode sandbox.Mode) (*sandbox.Sandbox, *executortest.Fixture, string) {
+	t.Helper()
+	dir := t.TempDir()
+	s := memory.New()
+	views := filepath.Join(dir, "views")
+	if err := os.Mkdir(views, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	temp := filepath.Join(dir, "tmp")
+	sb, err := sandbox.New(sandbox.Config{Store: s, Views: &plainViews{store: s, dir: views}, TempDir: temp, Roots: []string{views}, Mode: mode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sb.Close(); err != nil {
+			t.Error(err)
+		}
+		left, _ := filepath.Glob(filepath.Join(temp, "run-*"))
+		if len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+	return sb, &executortest.Fixture{Executor: sb, Store: s, Helper: helper, Local: true}, temp
+}
+
+// asUser runs the calling test again as an ordinary user, in a directory of its own, and passes on how it went.
+func asUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // this is the ordinary user
+	}
+	t.Run("User", func(t *testing.T) {
+		dir, err := os.MkdirTemp("/tmp", "hewn-user-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		for name, src := range map[string]string{"test": "/proc/self/exe", "helper": helper} {
+			if err := copyProgram(src, filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chown(dir, ordinaryUser, ordinaryUser); err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(t.Name(), "/")
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "test"), "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "5m")
+		cmd.Dir = dir
+		cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir, helperEnv + "=" + filepath.Join(dir, "helper"), "CI=" + os.Getenv("CI"), "PATH=" + os.Getenv("PATH")}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinaryUser, Gid: ordinaryUser}, Pdeathsig: syscall.SIGKILL}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		} else if testing.Verbose() {
+			t.Logf("%s", out)
+		}
+	})
+}
+
+func copyProgram(src, dst string) error {
+	in, err := os.Open(src)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(dst, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
 }
 
 // plainViews copies trees into directories.
@@ -38,7 +140,9 @@ func (v *plainViews) View(ctx context.Context, t tree.Tree) (string, func(), err
 	if _, err := os.Stat(at); err == nil {
 		return at, func() {}, nil
 	}
-	os.Mkdir(at, 0o755)
+	if err := os.Mkdir(at, 0o755); err != nil {
+		return "", nil, err
+	}
 	return at, func() {}, tree.Walk(ctx, v.store, t, func(p string, e tree.Entry) error {
 		p = filepath.Join(at, p)
 		switch e.Kind {
@@ -57,43 +161,4 @@ func (v *plainViews) View(ctx context.Context, t tree.Tree) (string, func(), err
 		}
 		return os.WriteFile(p, b, mode)
 	})
-}
-
-func TestSmoke(t *testing.T) {
-	ctx := t.Context()
-	s := memory.New()
-	dir := t.TempDir()
-	helper := filepath.Join(dir, "helper")
-	cmd := exec.Command("go", "build", "-o", helper, "../executortest/testdata/helper")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	b, _ := os.ReadFile(helper)
-	d, _ := s.Put(ctx, b)
-	bl := tree.NewBuilder()
-	bl.File("/bin/helper", d, true)
-	root, _ := bl.Build(ctx, s)
-	vdir := filepath.Join(dir, "views")
-	os.Mkdir(vdir, 0o755)
-	for _, mode := range []sandbox.Mode{"overlay", "tmpfs", "copy", ""} {
-		sb, err := sandbox.New(sandbox.Config{Store: s, Views: &plainViews{store: s, dir: vdir}, TempDir: filepath.Join(dir, "tmp"), Mode: mode})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer sb.Close()
-		a, err := action.New(action.Action{Root: root, Args: []string{"helper", "write", "/out/file", "hello"}, Outputs: []string{"/out/file"}, Platform: platform.Host()}, map[string]string{"PATH": "/bin"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := sb.Execute(ctx, executor.Request{Action: a, Label: "smoke", Log: os.Stderr})
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := ""
-		if !out.Output.IsZero() {
-			text, _ = tree.Text(ctx, s, out.Output)
-		}
-		t.Logf("%s %+v\n%s", mode, out, text)
-	}
 }

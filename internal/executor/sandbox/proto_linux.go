@@ -34,12 +34,10 @@ type request struct {
 
 const (
 	opRun    = "run"    // run one action; files: socket, log
-	opOpen   = "open"   // open a session
+	opOpen   = "open"   // open a session, which ends with its socket
 	opMount  = "mount"  // mount a root in a session
-	opStart  = "start"  // start a process in a mounted root; files: socket, stdin, stdout, stderr
+	opStart  = "start"  // start a process in a mounted root; files: socket, stdin, stdout, stderr, or with a terminal only the first
 	opSocket = "socket" // give an unconnected TCP socket of the session's network
-	opClose  = "close"  // end a session
-	opProbe  = "probe"  // say what works
 )
 
 // root is how to put a root together.

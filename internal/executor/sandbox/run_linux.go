@@ -22,6 +22,8 @@ type job struct {
 	root  *root
 	proc  *proc
 	stdio [3]int
+	// announce asks the children to say when the command runs.
+	announce bool
 
 	mu      sync.Mutex
 	first   int    // pid of the first process, while it can be signalled
@@ -97,6 +99,7 @@ func (j *job) launch() (*launched, error) {
 		status.Close()
 		return nil, err
 	}
+	p.announce = j.announce
 	l := &launched{status: status, plan: p, begin: time.Now(), upper: -1}
 	if l.first, err = spawn(p); err != nil {
 		status.Close()
@@ -107,7 +110,7 @@ func (j *job) launch() (*launched, error) {
 }
 
 // finish follows a command to its end and calls ended when it has ended and nothing runs any more that could change
-// what it left. It returns when all has been taken down. started, if not nil, is told when the command runs.
+// what it left. It returns when all has been taken down. started is called when the command runs, if the job asked for that.
 func (j *job) finish(l *launched, started func(), ended func(*reply)) {
 	unwatch := j.watch(l.first)
 	r := &reply{}
@@ -151,7 +154,8 @@ func (j *job) follow(r *reply, status *os.File, started func()) (exited, alone b
 			j.mu.Lock()
 			j.command = pid
 			j.mu.Unlock()
-			if started != nil {
+		case noteRuns:
+			if r.Stage == "" {
 				started()
 			}
 		case noteFailed:

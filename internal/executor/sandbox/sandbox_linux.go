@@ -81,6 +81,14 @@ func (s *Sandbox) Close() error {
 	return err
 }
 
+// firstMode is the mode to try first.
+func (s *Sandbox) firstMode() Mode {
+	if m, ok := s.mode.Load().(Mode); ok && m != ModeAuto {
+		return m
+	}
+	return ModeOverlay
+}
+
 // makeSkeleton makes the top layer of every root: the places where something is mounted, and a world-writable /tmp.
 // Where another layer has something else there (a link, a file), it is hidden.
 func makeSkeleton(at string) error {

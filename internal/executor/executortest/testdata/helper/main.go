@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command helper is the whole root of the conformance suite's actions: a static program whose first argument says what
 // to try. It prints what happened; where something must not be possible, it fails if it was.
 package main
@@ -5,6 +7,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 )
 
 func main() {
@@ -20,13 +23,30 @@ func main() {
 
 // tasks are all that the helper can do; each calls fail where the sandbox let through what it must not.
 var tasks = map[string]func(args []string){
-	"true": func([]string) {},
-	"echo": func(args []string) {
-		for _, a := range args {
-			fmt.Println(a)
-		}
-	},
-	"write": func(args []string) { check(os.WriteFile(args[0], []byte(args[1]), 0o644)) },
+	"true":   func([]string) {},
+	"exit":   exitWith,
+	"echo":   echo,
+	"env":    func([]string) { fmt.Println(strings.Join(os.Environ(), "\n")) },
+	"script": script,
+	"stdin":  stdin,
+	"sleep":  sleep,
+	"flood":  flood,
+
+	"network":   network,
+	"loopback":  loopback,
+	"hostfiles": hostFiles,
+	"processes": processes,
+	"daemon":    daemon,
+	"processor": spawnMany,
+	"memory":    memory,
+	"forbidden": forbidden,
+	"identity":  identity,
+	"devices":   devices,
+	"signalme":  signalMe,
+
+	"serve": serve,
+	"fetch": fetch,
+	"tty":   tty,
 }
 
 func fail(format string, args ...any) {
@@ -37,5 +57,11 @@ func fail(format string, args ...any) {
 func check(err error) {
 	if err != nil {
 		fail("%v", err)
+	}
+}
+
+func echo(args []string) {
+	for _, a := range args {
+		fmt.Println(a)
 	}
 }

@@ -1,0 +1,18 @@
+package sandbox_test
+
+import (
+	"testing"
+
+	"hewn.example/hewn/internal/executor/executortest"
+	"hewn.example/hewn/internal/executor/sandbox"
+)
+
+func TestConformance(t *testing.T) {
+	for _, mode := range []sandbox.Mode{sandbox.ModeOverlay, sandbox.ModeTmpfs, sandbox.ModeCopy} {
+		t.Run(string(mode), func(t *testing.T) {
+			_, f, _ := setUp(t, mode)
+			executortest.Test(t, func(*testing.T) *executortest.Fixture { return f })
+		})
+	}
+	asUser(t)
+}
