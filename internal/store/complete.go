@@ -18,6 +18,9 @@ func MissingOf(ctx context.Context, s interface {
 	Blobs
 	tree.Dirs
 }, t tree.Tree, seen map[tree.Tree]bool) ([]digest.Digest, error) {
+	if seen == nil {
+		seen = map[tree.Tree]bool{}
+	}
 	if seen[t] {
 		return nil, nil
 	}
@@ -54,7 +57,7 @@ func MissingOf(ctx context.Context, s interface {
 		}
 		add(missing)
 	}
-	if len(out) == 0 && seen != nil {
+	if len(out) == 0 {
 		seen[t] = true
 	}
 	return out, nil

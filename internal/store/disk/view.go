@@ -50,9 +50,17 @@ func (s *Store) View(ctx context.Context, t tree.Tree) (path string, release fun
 		case <-ctx.Done():
 			return "", nil, context.Cause(ctx)
 		}
-		if v.err == nil {
+		if v.err != nil {
+			continue
+		}
+		if _, err := os.Lstat(v.path); err == nil {
 			return v.path, func() {}, nil
 		}
+		s.viewMu.Lock() // somebody removed it by hand
+		if s.viewed[t] == v {
+			delete(s.viewed, t)
+		}
+		s.viewMu.Unlock()
 	}
 }
 
