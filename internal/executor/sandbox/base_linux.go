@@ -47,6 +47,10 @@ func newBase(scratch string) (*base, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, fmt.Errorf("make mounts private: %w", err)
 	}
+	// Threads that stay in the host's mounts must find the server's own processes in /proc too.
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return nil, &procError{err}
+	}
 	b := &base{host: make(chan func()), tasks: make(chan func())}
 	err := onThread(func() error { return b.build(scratch) })
 	if err != nil {

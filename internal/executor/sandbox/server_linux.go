@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,6 +31,8 @@ func ServerMain(args []string) bool {
 		return false
 	}
 	runtime.LockOSThread()
+	// What hewn was started with is nobody's business inside; whatever is opened from here on says so by itself.
+	unix.CloseRange(controlFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	c, err := newWire(controlFD)
 	if err != nil {
 		os.Exit(3)

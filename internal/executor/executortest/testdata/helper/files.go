@@ -105,7 +105,7 @@ func hostFiles(args []string) {
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	check(err)
 	for _, p := range args {
-		if strings.Contains(string(b), filepath.Dir(p)+" ") {
+		if dir := filepath.Dir(p); dir != "/" && strings.Contains(string(b), dir+" ") {
 			fail("%s is mounted:\n%s", filepath.Dir(p), b)
 		}
 	}

@@ -91,7 +91,8 @@ func processes([]string) {
 		target, err := os.Readlink("/proc/self/fd/" + fd.Name())
 		n, _ := strconv.Atoi(fd.Name())
 		if err == nil && n > 2 && !strings.HasPrefix(target, "anon_inode:") && !strings.HasPrefix(target, "/proc/") {
-			fail("descriptor %d is open: %s", n, target)
+			b, _ := os.ReadFile("/proc/self/fdinfo/" + fd.Name())
+			fail("descriptor %d is open: %s\n%s", n, target, b)
 		}
 	}
 }
