@@ -12,8 +12,9 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/therootcompany/xz"
+	anyxz "github.com/therootcompany/xz"
 
+	"hewn.example/hewn/internal/archive/xz"
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/store"
@@ -40,7 +41,7 @@ func Decompress(r io.Reader, name string) (io.ReadCloser, error) {
 		}
 		return &stream{Reader: zr, name: name, kind: "gzip", close: zr.Close}, nil
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		zr, err := xz.NewReader(br, maxXzDict)
+		zr, err := openXz(br)
 		if err != nil {
 			return nil, badStream(name, "xz", err)
 		}
@@ -55,6 +56,18 @@ func Decompress(r io.Reader, name string) (io.ReadCloser, error) {
 		return &stream{Reader: bzip2.NewReader(br), name: name, kind: "bzip2"}, nil
 	}
 	return io.NopCloser(br), nil
+}
+
+// openXz takes our own decoder where it knows the file's filters, which is nearly always, and the library elsewhere.
+func openXz(br *bufio.Reader) (io.Reader, error) {
+	head, err := br.Peek(12 + 1024) // the stream's header and the largest header of a block
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if xz.Supported(head) {
+		return xz.NewReader(br, maxXzDict)
+	}
+	return anyxz.NewReader(br, maxXzDict)
 }
 
 // stream names its file in the errors of its decompressor.
@@ -84,7 +97,7 @@ func badStream(name, kind string, err error) error {
 		return err
 	}
 	reason := ErrMalformed
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, xz.ErrBuf) {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, anyxz.ErrBuf) {
 		reason = ErrTruncated
 	}
 	return diag.Inputf("archive-broken", "cannot decompress %q (%s)", name, kind).Because(fmt.Errorf("%w: %w", reason, err))

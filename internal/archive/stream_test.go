@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -63,6 +64,25 @@ func TestDecompress(t *testing.T) {
 		}
 		if err != nil || string(got) != want || r.Close() != nil {
 			t.Errorf("%s: got %q, %v", kind, got, err)
+		}
+	}
+}
+
+// A file with other filters than our decoder knows goes to the library.
+func TestDecompressOtherFilters(t *testing.T) {
+	for _, name := range []string{"bcj", "delta", "text"} {
+		f, err := os.Open("xz/testdata/" + name + ".xz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		r, err := Decompress(f, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if err != nil || len(got) != 40000 || !bytes.Contains(got, []byte("digest")) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
 }
