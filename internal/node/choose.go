@@ -26,8 +26,8 @@ type edge struct {
 }
 
 // choose gives the packages to install, in the lock's order. The project itself and packages outside of node_modules
-// are not among them.
-func choose(lock *npm.Lock, p platform.Platform, omitDev bool) ([]npm.Package, error) {
+// are not among them. only, if not empty, names packages beside the lock that are to be had without the others.
+func choose(lock *npm.Lock, p platform.Platform, omitDev bool, only []string) ([]npm.Package, error) {
 	c := &chooser{lock: lock, byPath: make(map[string]int, len(lock.Packages))}
 	for i, pkg := range lock.Packages {
 		c.byPath[pkg.Path] = i
@@ -49,13 +49,50 @@ func choose(lock *npm.Lock, p platform.Platform, omitDev bool) ([]npm.Package, e
 			c.inert[j] = true
 		}
 	}
+	wanted, err := c.reach(only)
+	if err != nil {
+		return nil, err
+	}
 	var out []npm.Package
 	for i, pkg := range lock.Packages {
-		if pkg.Folder() != "" && !pkg.Extraneous && !c.inert[i] && !(omitDev && pkg.Dev) {
+		if wanted(i) && pkg.Folder() != "" && !pkg.Extraneous && !c.inert[i] && !(omitDev && pkg.Dev) {
 			out = append(out, pkg)
 		}
 	}
 	return out, nil
+}
+
+// reach says of each package whether the named ones need it; without names, all are wanted.
+func (c *chooser) reach(only []string) (func(i int) bool, error) {
+	if len(only) == 0 {
+		return func(int) bool { return true }, nil
+	}
+	in := map[int]bool{}
+	var queue []int
+	visit := func(i int) {
+		if !in[i] {
+			in[i] = true
+			queue = append(queue, i)
+		}
+	}
+	for _, name := range only {
+		i, ok := c.byPath["node_modules/"+name]
+		if !ok {
+			return nil, diag.Inputf("npm-only", "the lock has no package `%s` at its top level", name).
+				At(diag.Position{File: c.lock.File, Key: "packages.node_modules/" + name})
+		}
+		visit(i)
+	}
+	for k := 0; k < len(queue); k++ {
+		pkg := c.lock.Packages[queue[k]]
+		for _, e := range c.out[queue[k]] {
+			visit(e.node)
+		}
+		if i, ok := c.byPath[pkg.Target]; pkg.Link && ok {
+			visit(i)
+		}
+	}
+	return func(i int) bool { return in[i] }, nil
 }
 
 // connect finds for each dependency the package that answers it, by the rule by which Node.js looks for modules.

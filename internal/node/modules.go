@@ -34,6 +34,7 @@ type ModulesOptions struct {
 	Dir      engine.Static          // the project: package-lock.json at its root
 	Replace  map[string]engine.Step // by the name under which a package is imported: another tree in the place of all its copies
 	OmitDev  bool                   // leave out what only devDependencies need
+	Only     []string               // just these packages and what they need, for a tool without the rest; empty: all
 	Platform platform.Platform      // zero: the platform of the build
 }
 
@@ -47,7 +48,7 @@ func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Ste
 	if o.Platform == (platform.Platform{}) {
 		o.Platform = ask.Platform()
 	}
-	pkgs, err := choose(lock, o.Platform, o.OmitDev)
+	pkgs, err := choose(lock, o.Platform, o.OmitDev, o.Only)
 	if err != nil {
 		return engine.Step{}, err
 	}

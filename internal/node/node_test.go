@@ -278,6 +278,12 @@ node_modules/mac-only/package.json
 node_modules/shared/package.json
 node_modules/wrapped/package.json
 `)
+	p.want(ModulesOptions{Only: []string{"bundler-linux", "mac"}, Platform: platform.Platform{OS: "linux", Arch: "amd64", Libc: "glibc"}}, `
+node_modules/bundler-linux/package.json
+`)
+	if _, err := p.modules(ModulesOptions{Only: []string{"nope"}}); err == nil || !strings.Contains(err.Error(), "the lock has no package `nope`") {
+		t.Errorf("got %v", err)
+	}
 	p.add("node_modules/must", "1.0.0", map[string]any{"os": []string{"darwin"}})
 	if _, err := p.modules(ModulesOptions{}); err == nil || !strings.Contains(err.Error(), "package `must` is not made for linux/amd64") {
 		t.Errorf("got %v", err)
