@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
 const (
-	maxRelease    = 4 << 20 // Debian's own has 150 kB
-	maxKeyring    = 4 << 20
+	maxRelease    = 4 << 20  // Debian's own has 150 kB
+	maxKeyring    = 16 << 20 // all of a machine together; those of Debian have 200 kB
 	maxSignatures = 16
 )
 
@@ -48,11 +49,7 @@ func readKeyring(b []byte) (openpgp.EntityList, error) {
 	if len(b) > maxKeyring {
 		return nil, fmt.Errorf("keyring has %d bytes, more than the limit of %d", len(b), maxKeyring)
 	}
-	read := openpgp.ReadKeyRing
-	if bytes.HasPrefix(bytes.TrimSpace(b), []byte("-----BEGIN")) {
-		read = openpgp.ReadArmoredKeyRing
-	}
-	keys, err := read(bytes.NewReader(b))
+	keys, err := openpgp.ReadKeyRing(bytes.NewReader(Dearmor(b)))
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
@@ -60,6 +57,27 @@ func readKeyring(b []byte) (openpgp.EntityList, error) {
 		return nil, errors.New("the keyring is empty")
 	}
 	return keys, nil
+}
+
+// Dearmor gives the binary form of OpenPGP keys, so that keyrings can be put behind each other whatever their form.
+// What is not armoured is given back as it is.
+func Dearmor(b []byte) []byte {
+	const begin = "-----BEGIN PGP"
+	blocks := bytes.Split(b, []byte(begin))
+	if len(blocks) == 1 {
+		return b
+	}
+	var out bytes.Buffer
+	for _, rest := range blocks[1:] { // one by one, since the decoder reads ahead
+		block, err := armor.Decode(io.MultiReader(strings.NewReader(begin), bytes.NewReader(rest)))
+		if err == nil {
+			_, err = out.ReadFrom(block.Body)
+		}
+		if err != nil {
+			break
+		}
+	}
+	return out.Bytes()
 }
 
 // openRelease verifies an InRelease document and reads it. Only signed bytes are looked at. One good signature of a

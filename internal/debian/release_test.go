@@ -133,6 +133,10 @@ func TestReadKeyringArmoured(t *testing.T) {
 	if keys, err := readKeyring(b.Bytes()); err != nil || len(keys) != 1 {
 		t.Error(len(keys), err)
 	}
+	two := append(append(bytes.Clone(b.Bytes()), '\n'), b.Bytes()...)
+	if keys, err := readKeyring(append(Dearmor(two), public(t, newKey(t, 0))...)); err != nil || len(keys) != 3 {
+		t.Error(len(keys), err)
+	}
 	for _, bad := range [][]byte{nil, []byte("garbage"), make([]byte, maxKeyring+1)} {
 		if _, err := readKeyring(bad); err == nil {
 			t.Error("accepted")
