@@ -61,8 +61,10 @@ func Select(l *uv.Lock, r Request) ([]Selected, error) {
 		return nil, err
 	}
 	var out []Selected
-	for p, extras := range s.need {
-		if p == root || p.Source.Kind == uv.Virtual {
+	for i := range l.Packages { // in the lock's order, so that of several errors always the same one is told
+		p := &l.Packages[i]
+		extras, needed := s.need[p]
+		if !needed || p == root || p.Source.Kind == uv.Virtual {
 			continue
 		}
 		sel := Selected{Package: p}
@@ -77,7 +79,7 @@ func Select(l *uv.Lock, r Request) ([]Selected, error) {
 		}
 		out = append(out, sel)
 	}
-	slices.SortFunc(out, func(a, b Selected) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(out, func(a, b Selected) int { return cmp.Compare(a.Name, b.Name) })
 	return out, s.checkOne(out)
 }
 

@@ -7,8 +7,8 @@ package tomldoc
 
 import (
 	"errors"
-	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -399,8 +399,8 @@ func (c Cursor) Number(key string) int64 {
 	if !ok {
 		return 0
 	}
-	var n int64
-	if _, err := fmt.Sscanf(strings.ReplaceAll(v.Str, "_", ""), "%d", &n); err != nil || n < 0 {
+	n, err := strconv.ParseInt(strings.ReplaceAll(v.Str, "_", ""), 10, 64)
+	if err != nil || n < 0 {
 		c.Fail(key, "%q is not a whole number", v.Str)
 		return 0
 	}

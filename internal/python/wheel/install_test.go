@@ -1,63 +1,27 @@
 package wheel
 
 import (
-	"archive/zip"
-	"bytes"
-	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/python/wheeltest"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/store/memory"
 	"hewn.example/hewn/internal/tree"
 )
 
-// entry is a file of a wheel made for a test.
-type entry struct {
-	text string
-	mode fs.FileMode
-}
+type entry = wheeltest.Entry
 
-// pack makes a wheel. RECORD lists everything, unless the files bring one.
 func pack(t testing.TB, info string, files map[string]entry) []byte {
 	t.Helper()
-	var record strings.Builder
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	add := func(name string, e entry) {
-		h := &zip.FileHeader{Name: name}
-		h.SetMode(e.mode | 0o644)
-		f, err := w.CreateHeader(h)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.Write([]byte(e.text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		e := files[name]
-		sum := sha256.Sum256([]byte(e.text))
-		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", name, base64.RawURLEncoding.EncodeToString(sum[:]), len(e.text))
-		add(name, e)
-	}
-	if _, own := files[info+"/RECORD"]; !own {
-		add(info+"/RECORD", entry{text: record.String() + info + "/RECORD,,\n"})
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return wheeltest.Pack(info, files)
 }
-
-const head = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 func install(t testing.TB, st store.Store, in Install, file string, wheel []byte) (tree.Tree, error) {
 	t.Helper()
@@ -99,20 +63,20 @@ func picture(t testing.TB, st store.Store, tr tree.Tree) string {
 }
 
 var full = map[string]entry{
-	"demo/__init__.py":                    {text: "x = 1\n"},
-	"demo/tool":                           {text: "#!/bin/sh\n", mode: 0o755},
-	"demo, the file.txt":                  {text: "a name that CSV must quote\n"},
+	"demo/__init__.py":                    {Text: "x = 1\n"},
+	"demo/tool":                           {Text: "#!/bin/sh\n", Mode: 0o755},
+	"demo, the file.txt":                  {Text: "a name that CSV must quote\n"},
 	"demo-1.0.data/purelib/pure.py":       {},
-	"demo-1.0.data/platlib/ext.abi3.so":   {text: "ELF", mode: 0o755},
-	"demo-1.0.data/scripts/placeholder":   {text: "#!python -u\nprint()\n"},
-	"demo-1.0.data/scripts/plain.sh":      {text: "#!/bin/sh\n"},
-	"demo-1.0.data/scripts/short":         {text: "#"},
-	"demo-1.0.data/headers/demo.h":        {text: "int x;\n"},
-	"demo-1.0.data/data/share/man/demo.1": {text: ".TH\n"},
-	"demo-1.0.dist-info/METADATA":         {text: "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"},
-	"demo-1.0.dist-info/WHEEL":            {text: head},
-	"demo-1.0.dist-info/INSTALLER":        {text: "pip\n"},
-	"demo-1.0.dist-info/entry_points.txt": {text: "# scripts\n[console_scripts]\ndemo = demo.cli:main\nDemo-2=demo:App.run [extra] # old\n\n[gui_scripts]\ndemo-gui = demo:gui\n[demo.plugins]\nx = anything at all\n"},
+	"demo-1.0.data/platlib/ext.abi3.so":   {Text: "ELF", Mode: 0o755},
+	"demo-1.0.data/scripts/placeholder":   {Text: "#!python -u\nprint()\n"},
+	"demo-1.0.data/scripts/plain.sh":      {Text: "#!/bin/sh\n"},
+	"demo-1.0.data/scripts/short":         {Text: "#"},
+	"demo-1.0.data/headers/demo.h":        {Text: "int x;\n"},
+	"demo-1.0.data/data/share/man/demo.1": {Text: ".TH\n"},
+	"demo-1.0.dist-info/METADATA":         {Text: "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"},
+	"demo-1.0.dist-info/WHEEL":            {Text: wheeltest.Head},
+	"demo-1.0.dist-info/INSTALLER":        {Text: "pip\n"},
+	"demo-1.0.dist-info/entry_points.txt": {Text: "# scripts\n[console_scripts]\ndemo = demo.cli:main\nDemo-2=demo:App.run [extra] # old\n\n[gui_scripts]\ndemo-gui = demo:gui\n[demo.plugins]\nx = anything at all\n"},
 }
 
 func TestInstall(t *testing.T) {
@@ -138,7 +102,7 @@ func TestInstall(t *testing.T) {
 func with(change map[string]entry) map[string]entry {
 	m := maps.Clone(full)
 	for k, v := range change {
-		if v.text == "-" {
+		if v.Text == "-" {
 			delete(m, k)
 		} else {
 			m[k] = v
@@ -151,7 +115,7 @@ func TestRefusals(t *testing.T) {
 	sum512 := sha512.Sum512([]byte("x = 1\n"))
 	ok512 := "demo/__init__.py,sha512=" + base64.RawURLEncoding.EncodeToString(sum512[:]) + ",\n"
 	record := func(text string) map[string]entry {
-		return with(map[string]entry{"demo-1.0.dist-info/RECORD": {text: text}})
+		return with(map[string]entry{"demo-1.0.dist-info/RECORD": {Text: text}})
 	}
 	for _, tc := range []struct {
 		name  string
@@ -165,17 +129,17 @@ func TestRefusals(t *testing.T) {
 		{"no hash", record("demo/__init__.py,nothing,6\n"), "\"nothing\" is not a hash"},
 		{"unlisted files pass", record("demo-1.0.dist-info/RECORD,,\n"), ""},
 		{"nameless row", record(",sha256=x,1\n"), "RECORD: line 1 names no file"},
-		{"newer format", with(map[string]entry{"demo-1.0.dist-info/WHEEL": {text: "Wheel-Version: 2.0\n"}}), "its wheel format version is \"2.0\", only 1.x is known"},
-		{"no WHEEL", with(map[string]entry{"demo-1.0.dist-info/WHEEL": {text: "-"}}), "WHEEL: no such file"},
+		{"newer format", with(map[string]entry{"demo-1.0.dist-info/WHEEL": {Text: "Wheel-Version: 2.0\n"}}), "its wheel format version is \"2.0\", only 1.x is known"},
+		{"no WHEEL", with(map[string]entry{"demo-1.0.dist-info/WHEEL": {Text: "-"}}), "WHEEL: no such file"},
 		{"two metadata directories", with(map[string]entry{"other-1.0.dist-info/METADATA": {}}), "it has two metadata directories"},
 		{"unknown scheme", with(map[string]entry{"demo-1.0.data/etc/passwd": {}}), "belongs to the scheme \"etc\", which is not known"},
-		{"link", with(map[string]entry{"demo/link": {text: "__init__.py", mode: fs.ModeSymlink}}), "`demo/link` is a symbolic link"},
+		{"link", with(map[string]entry{"demo/link": {Text: "__init__.py", Mode: fs.ModeSymlink}}), "`demo/link` is a symbolic link"},
 		{"parent", with(map[string]entry{"../evil": {}}), "its name has a `..`"},
 		{"parent in data", with(map[string]entry{"demo-1.0.data/data/../../evil": {}}), "its name has a `..`"},
 		{"absolute", with(map[string]entry{"/evil": {}}), "its name is absolute"},
-		{"script with a path", with(map[string]entry{"demo-1.0.dist-info/entry_points.txt": {text: "[console_scripts]\n../x = a:b\n"}}), "entry_points.txt:2: \"../x = a:b\" is not `script = module:function`"},
-		{"code in an entry point", with(map[string]entry{"demo-1.0.dist-info/entry_points.txt": {text: "[console_scripts]\nx = os:system('rm')\n"}}), "is not `script = module:function`"},
-		{"two files at one place", with(map[string]entry{"demo-1.0.data/scripts/demo": {text: "x"}}), "bin/demo"},
+		{"script with a path", with(map[string]entry{"demo-1.0.dist-info/entry_points.txt": {Text: "[console_scripts]\n../x = a:b\n"}}), "entry_points.txt:2: \"../x = a:b\" is not `script = module:function`"},
+		{"code in an entry point", with(map[string]entry{"demo-1.0.dist-info/entry_points.txt": {Text: "[console_scripts]\nx = os:system('rm')\n"}}), "is not `script = module:function`"},
+		{"two files at one place", with(map[string]entry{"demo-1.0.data/scripts/demo": {Text: "x"}}), "bin/demo"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := install(t, memory.New(), Install{Prefix: "/v", Python: "3.14", Name: "demo"}, "demo-1.0-py3-none-any.whl", pack(t, "demo-1.0.dist-info", tc.files))
@@ -221,7 +185,7 @@ func TestWrongWheel(t *testing.T) {
 
 // Spellings of names and versions differ between the file and what is in it.
 func TestSpellings(t *testing.T) {
-	files := map[string]entry{"Demo_App-1.0.0.dist-info/WHEEL": {text: head}, "Demo_App-1.0.0.dist-info/METADATA": {text: "x"}, "a.py": {}}
+	files := map[string]entry{"Demo_App-1.0.0.dist-info/WHEEL": {Text: wheeltest.Head}, "Demo_App-1.0.0.dist-info/METADATA": {Text: "x"}, "a.py": {}}
 	if _, err := install(t, memory.New(), Install{Prefix: "/v", Python: "3.14", Name: "demo-app"}, "demo_app-1.0-py3-none-any.whl", pack(t, "Demo_App-1.0.0.dist-info", files)); err != nil {
 		t.Error(err)
 	}
@@ -239,7 +203,7 @@ func FuzzInstall(f *testing.F) {
 }
 
 func FuzzEntryPoints(f *testing.F) {
-	f.Add(full["demo-1.0.dist-info/entry_points.txt"].text)
+	f.Add(full["demo-1.0.dist-info/entry_points.txt"].Text)
 	f.Fuzz(func(t *testing.T, s string) {
 		points, err := entryPoints([]byte(s))
 		if err != nil {
