@@ -73,6 +73,7 @@ type venv struct {
 func newVenv(ctx context.Context, ask *engine.Ask, o VenvOptions) (*venv, error) {
 	v := &venv{VenvOptions: o, ask: ask}
 	var err error
+	v.BuildRequires, v.Env = byName(o.BuildRequires), byName(o.Env)
 	if v.minor, err = minor(o.Python); err != nil {
 		return nil, err
 	}
@@ -98,6 +99,15 @@ func newVenv(ctx context.Context, ask *engine.Ask, o VenvOptions) (*venv, error)
 		NoBinary: v.noBinary(), NoBinaryAll: v.root.tool.noBinary,
 	})
 	return v, err
+}
+
+// byName lets a recipe spell package names as it likes.
+func byName[T any](m map[string]T) map[string]T {
+	out := make(map[string]T, len(m))
+	for k, val := range m {
+		out[pep508.Normalise(k)] = val
+	}
+	return out
 }
 
 func (v *venv) noBinary() []string {
@@ -201,13 +211,13 @@ type ImportCheckOptions struct {
 	Skip     []string       // packages or top-level modules that need what a build lacks (a screen, a settings module)
 	Env      map[string]string
 	WorkDir  string // empty: /
-	AsReport string // where the list of modules is written; empty: /check/imports.txt
+	Report   string // where the list of modules is written; empty: /check/imports.txt
 }
 
 // ImportCheck is an action that imports every top-level module of every package of an environment, each in a process of
 // its own. Its result holds the list of what was imported; it fails with the names of those that cannot be.
 func ImportCheck(o ImportCheckOptions) engine.Step {
-	out := o.AsReport
+	out := o.Report
 	if out == "" {
 		out = "/check/imports.txt"
 	}

@@ -149,7 +149,7 @@ func newWorld(t *testing.T) *world {
 	}}
 	w.packed["old-1.zip"] = wheeltest.Pack("old-1", map[string]wheeltest.Entry{"old-1/setup.py": {Text: "setup()"}})
 	w.options = VenvOptions{At: "/ak-root/.venv", MembersAt: "/ak-root", Python: "3.14.8", BuildRoot: engine.Source("root").Step, Bytecode: true,
-		BuildRequires: map[string][]string{"old": {"cython>=3"}}, Env: map[string]map[string]string{"old": {"CFLAGS": "-O1"}},
+		BuildRequires: map[string][]string{"Old": {"cython>=3"}}, Env: map[string]map[string]string{"OLD": {"CFLAGS": "-O1"}},
 		Origin: func(u string) string { return "mirror:" + path.Base(u) }}
 	w.files = map[string]string{
 		"pyproject.toml":                     "[project]\nname = \"Root\"\nrequires-python = \"==3.14.*\"\n[tool.uv]\nno-binary-package = [\"old\"]\nbuild-constraint-dependencies = [\"setuptools<90\"]\n",
