@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -14,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"golang.org/x/net/http/httpproxy"
 
 	"hewn.example/hewn/internal/debian"
@@ -89,7 +89,7 @@ func (c *command) open(p *place, st *disk.Store, with func(*shop) (pins.Pins, er
 			TempDir: func() (string, func(), error) { return st.TempDir(context.Background(), "fetch") },
 		}),
 		Natives: natives(), Traces: st, Locks: st, Platform: c.flags.plat, Events: c.ui().Event,
-		Limits:    engine.Limits{Actions: c.flags.jobs, Fetches: p.ws.Limits.Fetches, Disk: p.ws.Limits.Disk},
+		Limits:    engine.Limits{Actions: cmp.Or(c.flags.jobs, p.ws.Limits.Actions), Fetches: p.ws.Limits.Fetches, Disk: p.ws.Limits.Disk},
 		Workspace: p.ws.Dir, Recipe: p.recipe,
 		KeepGoing: c.flags.keepGoing, KeepFailed: c.flags.keepFailed, Paranoid: c.flags.paranoid,
 	})
@@ -215,29 +215,11 @@ func (c *command) gitEnv() []string {
 // maxKeyring bounds all keyrings together; those of Debian have 200 kB.
 const maxKeyring = 16 << 20
 
-// dearmor gives the binary form of a keyring, so that several can be put behind each other.
-func dearmor(b []byte) []byte {
-	var out bytes.Buffer
-	r := bytes.NewReader(b)
-	for {
-		block, err := armor.Decode(r)
-		if err != nil {
-			break
-		}
-		if _, err := out.ReadFrom(block.Body); err != nil {
-			break
-		}
-	}
-	if out.Len() == 0 {
-		return b
-	}
-	return out.Bytes()
-}
-
-// keyring reads the keys that may sign a Debian index: those that hewn.toml names, else those that apt trusts.
+// keyring reads the keys that may sign a Debian index: those that hewn.toml names, else Debian's own as the machine has
+// them. What other vendors have put beside them is not trusted: such a key could sign anything as Debian's.
 func keyring(files []string) ([]byte, error) {
 	if len(files) == 0 {
-		for _, pattern := range []string{"/usr/share/keyrings/debian-archive-*.gpg", "/etc/apt/trusted.gpg.d/*", "/etc/apt/keyrings/*"} {
+		for _, pattern := range []string{"/usr/share/keyrings/debian-archive-*", "/etc/apt/trusted.gpg.d/debian-archive-*"} {
 			found, _ := filepath.Glob(pattern)
 			files = append(files, found...)
 		}
@@ -249,7 +231,7 @@ func keyring(files []string) ([]byte, error) {
 		if err != nil {
 			return nil, diag.Inputf("keyring", "cannot read the keyring `%s`", f).Because(err)
 		}
-		if all.Write(dearmor(b)); all.Len() > maxKeyring {
+		if all.Write(debian.Dearmor(b)); all.Len() > maxKeyring {
 			return nil, diag.Inputf("keyring", "the keyrings have more than %d bytes", maxKeyring)
 		}
 	}

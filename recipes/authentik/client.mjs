@@ -1,9 +1,9 @@
 // The compiled TypeScript client loads as a module and has classes for the parts of the API.
-// Arguments: the package's directory, where to write the report.
+// Arguments: where to write the report, the package's directory.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-const [dir, out] = process.argv.slice(2);
+const [out, dir] = process.argv.slice(2);
 const manifest = JSON.parse(readFileSync(`${dir}/package.json`, "utf8"));
 const client = createRequire(import.meta.url)(`${dir}/${manifest.main}`);
 const apis = Object.keys(client).filter((name) => name.endsWith("Api"));

@@ -1,9 +1,9 @@
 // Every entry point of the web interface exists, is not empty and parses as a module.
-// Arguments: the directory of the built interface, where to write the report, the entry points without their version.
+// Arguments: where to write the report, the directory of the built interface, the entry points without their version.
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { SourceTextModule } from "node:vm";
 
-const [dist, out, ...entries] = process.argv.slice(2);
+const [out, dist, ...entries] = process.argv.slice(2);
 const found = [];
 for (const entry of entries) {
     const files = globSync(`${dist}/${entry}*.js`);
