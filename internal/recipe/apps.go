@@ -8,11 +8,15 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/spec"
 )
 
 // appDecl is a declared application.
-type appDecl struct{ app *spec.App }
+type appDecl struct {
+	app *spec.App
+	pos diag.Position // of the declaration
+}
 
 // serviceValue is what service(...) gives: a spec.Service that app(...) takes.
 type serviceValue struct {
@@ -23,7 +27,7 @@ type serviceValue struct {
 func (v *serviceValue) Type() string { return "service" }
 
 // declService is service(name, command, target, env={}, cwd="/", as_root=False, after=[], once=False, ready_http="",
-// ready_command=[], ready_timeout=60, restart=False, grace=10, signal="TERM", tmpfs=[], state={}).
+// ready_command=[], ready_timeout=0, restart=False, grace=0, signal="", tmpfs=[], state={}). Zero is hewn's own choice.
 func declService(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var s spec.Service
 	var command, after, readyCommand, tmpfs *starlark.List
@@ -59,8 +63,8 @@ func declService(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	return &serviceValue{starlarkstruct.FromStringDict(starlark.String("service"), nil), s}, err
 }
 
-// declApp is app(name, services, ports={}, url="/", welcome="", secrets=[], run_target="", run_env={}, run_tmpfs=[]).
-func (l *loader) declApp(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// declApp is app(name, services, ports={}, url="", welcome="", secrets=[], run_target="", run_env={}, run_tmpfs=[]).
+func (l *loader) declApp(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	a := &spec.App{}
 	var services, secrets, tmpfs *starlark.List
 	var ports, env *starlark.Dict
@@ -103,7 +107,7 @@ func (l *loader) declApp(_ *starlark.Thread, b *starlark.Builtin, args starlark.
 	if l.r.apps[a.Name] != nil {
 		return nil, fmt.Errorf("the application `%s` is declared twice", a.Name)
 	}
-	l.r.apps[a.Name] = &appDecl{a}
+	l.r.apps[a.Name] = &appDecl{a, caller(th)}
 	return starlark.None, nil
 }
 

@@ -3,6 +3,7 @@ package recipe
 import (
 	"context"
 	stdjson "encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"sort"
@@ -58,8 +59,8 @@ func (l *loader) declare(t *Target) error {
 }
 
 // declTarget is target(name, function, doc="", default=False).
-func (l *loader) declTarget(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	t := &Target{}
+func (l *loader) declTarget(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	t := &Target{pos: caller(th)}
 	var def bool
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &t.Name, "function", &t.fn, "doc?", &t.Doc, "default?", &def); err != nil {
 		return nil, err
@@ -71,8 +72,8 @@ func (l *loader) declTarget(_ *starlark.Thread, b *starlark.Builtin, args starla
 }
 
 // declCheck is check(name, function, of, doc="").
-func (l *loader) declCheck(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	t := &Target{Check: true}
+func (l *loader) declCheck(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	t := &Target{Check: true, pos: caller(th)}
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &t.Name, "function", &t.fn, "of", &t.Of, "doc?", &t.Doc); err != nil {
 		return nil, err
 	}
@@ -115,6 +116,9 @@ func runCommand(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if c.Env, err = strDict("env", env); err != nil {
 		return nil, err
 	}
+	if err := checkCommand(c); err != nil {
+		return nil, err
+	}
 	values, err := treeList("layers", layers)
 	if err != nil {
 		return nil, err
@@ -126,6 +130,22 @@ func runCommand(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 		label = strings.Join(c.Args, " ")
 	}
 	return newTree(engine.Run(label, c), "/"), nil
+}
+
+// checkCommand finds at the call what would only show when the action is made.
+func checkCommand(c engine.Command) error {
+	if len(c.Args) == 0 || c.Args[0] == "" {
+		return errors.New("run: cmd is empty")
+	}
+	if !path.IsAbs(c.Dir) {
+		return fmt.Errorf("run: cwd: %q is not absolute", c.Dir)
+	}
+	for _, o := range c.Outputs {
+		if !path.IsAbs(o) {
+			return fmt.Errorf("run: outputs: %q is not absolute", o)
+		}
+	}
+	return nil
 }
 
 // mergeTrees is merge(trees...) and overlay(trees...), each tree at its own place.

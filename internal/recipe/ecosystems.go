@@ -52,14 +52,11 @@ func asTree(v starlark.Value) (*treeValue, bool) {
 	return nil, false
 }
 
-// treeArg makes UnpackArgs accept a tree, a root or None.
+// treeArg makes UnpackArgs accept a tree or a root. Where an argument may be None its name ends in "??".
 type treeArg struct{ v *treeValue }
 
 // Unpack implements starlark.Unpacker.
 func (a *treeArg) Unpack(v starlark.Value) error {
-	if v == starlark.None {
-		return nil
-	}
 	t, ok := asTree(v)
 	if !ok {
 		return fmt.Errorf("got %s, want a tree", v.Type())
@@ -192,7 +189,7 @@ func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	var extras, groups, noBinary *starlark.List
 	var requires *starlark.Dict
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "source", &src, "at", &o.At, "members_at", &o.MembersAt,
-		"interpreter", &interpreter, "build_root?", &build, "extras?", &extras, "groups?", &groups,
+		"interpreter", &interpreter, "build_root??", &build, "extras?", &extras, "groups?", &groups,
 		"no_binary?", &noBinary, "build_requires?", &requires, "bytecode?", &o.Bytecode); err != nil {
 		return nil, err
 	}
@@ -276,7 +273,8 @@ func pythonImportCheck(th *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return newTree(python.ImportCheck(o), "/"), nil
 }
 
-// nodeModules is node.modules(dir, replace={}, omit_dev=False, only=[]): node_modules at their places below dir.
+// nodeModules is node.modules(dir, replace={}, omit_dev=False, only=[]): node_modules at their places below dir. only
+// leaves all packages out but those and what they need.
 func nodeModules(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	p, err := plan(th, b.Name())
 	if err != nil {
@@ -285,7 +283,11 @@ func nodeModules(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	o := node.ModulesOptions{}
 	var dir treeArg
 	var replace *starlark.Dict
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "dir", &dir, "replace?", &replace, "omit_dev?", &o.OmitDev); err != nil {
+	var only *starlark.List
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "dir", &dir, "replace?", &replace, "omit_dev?", &o.OmitDev, "only?", &only); err != nil {
+		return nil, err
+	}
+	if o.Only, err = strs("only", only); err != nil {
 		return nil, err
 	}
 	if o.Dir, err = staticOf("dir", dir.v); err != nil {
@@ -374,7 +376,7 @@ func golangBuild(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	var replace, env *starlark.Dict
 	var flags, include *starlark.List
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "source", &src, "package", &o.Package, "output", &o.Output,
-		"root?", &root, "replace?", &replace, "env?", &env, "flags?", &flags, "include?", &include); err != nil {
+		"root??", &root, "replace?", &replace, "env?", &env, "flags?", &flags, "include?", &include); err != nil {
 		return nil, err
 	}
 	if !path.IsAbs(o.Output) {

@@ -62,7 +62,7 @@ func openapiGenerate(th *starlark.Thread, b *starlark.Builtin, args starlark.Tup
 	var java, schema, config treeArg
 	var include, extra, remove *starlark.List
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "generator", &o.Generator, "version", &version, "java", &java,
-		"schema", &schema, "schema_path", &o.SchemaPath, "config?", &config, "config_path?", &o.ConfigPath,
+		"schema", &schema, "schema_path", &o.SchemaPath, "config??", &config, "config_path?", &o.ConfigPath,
 		"include?", &include, "args?", &extra, "remove?", &remove); err != nil {
 		return nil, err
 	}

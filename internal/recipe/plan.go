@@ -56,9 +56,18 @@ func (r *Recipe) run(ctx context.Context, ask *engine.Ask, t *Target) (engine.St
 	tv, ok := asTree(v)
 	if !ok {
 		return engine.Step{}, diag.Inputf("recipe-error", "the function of target `%s` gives back %s, not a tree", t.Name, v.Type()).
+			At(functionPosition(t)).
 			Hint("end it with `return` and what run(), merge() or a source gives")
 	}
 	return tv.rooted(), nil
+}
+
+// functionPosition is where a target's function stands, or, for one that is not written in Starlark, its declaration.
+func functionPosition(t *Target) diag.Position {
+	if f, ok := t.fn.(*starlark.Function); ok {
+		return position(f.Position())
+	}
+	return t.pos
 }
 
 func (r *Recipe) unknownSource(name string) error {

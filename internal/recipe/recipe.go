@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"sort"
@@ -57,6 +58,7 @@ type Target struct {
 	Check bool   // it passes or fails; its tree is a report
 	Of    string // the target that a check looks at
 	fn    starlark.Callable
+	pos   diag.Position // of the declaration
 }
 
 // Options is what a recipe is evaluated with.
@@ -142,7 +144,12 @@ func (r *Recipe) loadSources(files map[string][]byte) error {
 	if err := workspace.DecodeTOML(file, raw, &r.Sources); err != nil {
 		return err
 	}
-	return pins.CheckSources(file, r.Sources)
+	err := pins.CheckSources(file, r.Sources)
+	var p *diag.Problem
+	if errors.As(err, &p) {
+		p.Pos = workspace.Locate(file, raw, p.Pos.Key)
+	}
+	return err
 }
 
 func (r *Recipe) check() error {
@@ -152,8 +159,26 @@ func (r *Recipe) check() error {
 	}
 	for _, t := range r.targets {
 		if t.Check && r.byName[t.Of] == nil {
-			return r.unknown("check `"+t.Name+"` is of", t.Of)
+			return r.unknown("check `"+t.Name+"` is of", t.Of).At(t.pos)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.apps)) {
+		if err := r.checkApp(r.apps[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkApp says which target of an application does not exist.
+func (r *Recipe) checkApp(d *appDecl) error {
+	for _, s := range d.app.Services {
+		if r.byName[s.Target] == nil {
+			return r.unknown("the service `"+s.Name+"` runs in", s.Target).At(d.pos)
+		}
+	}
+	if t := d.app.Run.Target; t != "" && r.byName[t] == nil {
+		return r.unknown("the application `"+d.app.Name+"` runs commands in", t).At(d.pos)
 	}
 	return nil
 }
@@ -188,7 +213,7 @@ func (r *Recipe) Checks(of string) []*Target {
 	return out
 }
 
-func (r *Recipe) unknown(what, name string) error {
+func (r *Recipe) unknown(what, name string) *diag.Problem {
 	names := make([]string, 0, len(r.targets))
 	for _, t := range r.targets {
 		names = append(names, t.Name)
@@ -251,45 +276,65 @@ func (l *loader) load(name string) (starlark.StringDict, error) {
 	return m.globals, m.err
 }
 
-// problem turns an error of Starlark into a Problem with its position and call stack.
+// problem turns an error of Starlark into a Problem with its position and call stack. An error in a file that another one
+// loads is told at its own place; the loads that led there stand at the end of the stack.
 func problem(name string, err error) error {
+	var stack []string
+	var pos diag.Position
+	for {
+		var ee *starlark.EvalError
+		if !errors.As(err, &ee) {
+			break
+		}
+		var calls []string
+		for _, f := range slices.Backward(ee.CallStack) {
+			if f.Pos.Filename() != "<builtin>" {
+				calls = append(calls, fmt.Sprintf("%s: in %s", f.Pos, f.Name))
+				if len(calls) == 1 {
+					pos = position(f.Pos)
+				}
+			}
+		}
+		stack = append(calls, stack...)
+		if ee.Unwrap() == nil {
+			err = errors.New(ee.Msg)
+			break
+		}
+		err = ee.Unwrap()
+	}
 	var p *diag.Problem
-	var ee *starlark.EvalError
 	var se syntax.Error
 	var re resolve.ErrorList
 	switch {
-	case errors.As(err, &ee):
-		pos := diag.Position{File: name}
-		var stack []string
-		for i, f := range slices.Backward(ee.CallStack) {
-			if f.Pos.Filename() == "<builtin>" {
-				continue
-			}
-			if pos.Line == 0 {
-				pos = diag.Position{File: f.Pos.Filename(), Line: int(f.Pos.Line), Col: int(f.Pos.Col)}
-			}
-			stack = append(stack, fmt.Sprintf("%s: in %s", f.Pos, f.Name))
-			_ = i
-		}
-		if errors.As(ee.Unwrap(), &p) {
-			q := *p
-			q.Detail = append(slices.Clone(p.Detail), stack...)
-			if q.Pos == (diag.Position{}) {
-				q.Pos = pos
-			}
-			return &q
-		}
-		return diag.Inputf("recipe-error", "the recipe failed").Because(errors.New(ee.Msg)).At(pos).With(stack...)
-	case errors.As(err, &re) && len(re) > 0:
-		return diag.Inputf("recipe-error", "the recipe has an error").Because(errors.New(re[0].Msg)).
-			At(diag.Position{File: re[0].Pos.Filename(), Line: int(re[0].Pos.Line), Col: int(re[0].Pos.Col)})
-	case errors.As(err, &se):
-		return diag.Inputf("recipe-error", "the recipe has an error").Because(errors.New(se.Msg)).
-			At(diag.Position{File: se.Pos.Filename(), Line: int(se.Pos.Line), Col: int(se.Pos.Col)})
 	case errors.As(err, &p):
-		return err
+		q := *p
+		q.Detail = append(slices.Clone(p.Detail), stack...)
+		if q.Pos.File == "" {
+			key := q.Pos.Key
+			q.Pos = pos
+			q.Pos.Key = key
+		}
+		return &q
+	case errors.As(err, &re) && len(re) > 0:
+		return diag.Inputf("recipe-error", "the recipe has an error").Because(errors.New(re[0].Msg)).At(position(re[0].Pos)).With(stack...)
+	case errors.As(err, &se):
+		return diag.Inputf("recipe-error", "the recipe has an error").Because(errors.New(se.Msg)).At(position(se.Pos)).With(stack...)
+	case pos != diag.Position{}:
+		return diag.Inputf("recipe-error", "the recipe failed").Because(err).At(pos).With(stack...)
 	}
 	return diag.Inputf("recipe-error", "the recipe `%s` has an error", name).Because(err)
+}
+
+func position(p syntax.Position) diag.Position {
+	return diag.Position{File: p.Filename(), Line: int(p.Line), Col: int(p.Col)}
+}
+
+// caller is the place in the recipe that calls the running builtin.
+func caller(th *starlark.Thread) diag.Position {
+	if th.CallStackDepth() < 2 {
+		return diag.Position{}
+	}
+	return position(th.CallFrame(1).Pos)
 }
 
 // nearest gives the name that is most like want, if one is near enough to be a slip.

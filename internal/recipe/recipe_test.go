@@ -238,6 +238,44 @@ def outer(t):
 	}
 }
 
+// TestLoadedFile: a mistake in a file that another one loads is told at its own place.
+func TestLoadedFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		text  string
+		at    diag.Position
+		want  string
+		stack []string
+	}{
+		"fails": {"def f():\n    fail('on purpose')\n\nf()\n", diag.Position{File: "errors/lib/b.star", Line: 2, Col: 9}, "on purpose",
+			[]string{"errors/lib/b.star:2:9: in f", "errors/lib/b.star:4:2: in <toplevel>", "errors/a.star:1:1: in <toplevel>", "errors/recipe.star:1:1: in <toplevel>"}},
+		"syntax": {"x = (\n", diag.Position{File: "errors/lib/b.star", Line: 2, Col: 1}, "got end of file",
+			[]string{"errors/a.star:1:1: in <toplevel>", "errors/recipe.star:1:1: in <toplevel>"}},
+		"undefined": {"\nf = nothing\n", diag.Position{File: "errors/lib/b.star", Line: 2, Col: 5}, "undefined: nothing",
+			[]string{"errors/a.star:1:1: in <toplevel>", "errors/recipe.star:1:1: in <toplevel>"}},
+		"problem": {"app('a', [service('s', ['x'], 't', signal = 'KILL')])\n", diag.Position{File: "errors/lib/b.star", Line: 1, Col: 4, Key: "a.s.signal"},
+			"`KILL` is none of TERM, INT, QUIT",
+			[]string{"errors/lib/b.star:1:4: in <toplevel>", "errors/a.star:1:1: in <toplevel>", "errors/recipe.star:1:1: in <toplevel>"}},
+		"missing": {"load('nowhere.star', 'x')\n", diag.Position{File: "errors/lib/b.star", Line: 1, Col: 1}, "the recipe has no file `nowhere.star`",
+			[]string{"errors/lib/b.star:1:1: in <toplevel>", "errors/a.star:1:1: in <toplevel>", "errors/recipe.star:1:1: in <toplevel>"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fsys := recipeFS(t, "load('a.star', 'f')\ntarget('t', f)\n",
+				map[string]string{"a.star": "load('lib/b.star', 'f')\n", "lib/b.star": c.text})
+			_, err := Load(fsys, Options{Name: "errors"})
+			var p *diag.Problem
+			if !errors.As(err, &p) {
+				t.Fatalf("got %v, want a problem", err)
+			}
+			if p.Pos != c.at || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v at %v, want %q at %v", err, p.Pos, c.want, c.at)
+			}
+			if d := cmp.Diff(c.stack, p.Detail); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
 func TestTargets(t *testing.T) {
 	main, err := os.ReadFile("testdata/targets.star")
 	if err != nil {
@@ -373,6 +411,7 @@ func TestLoadErrors(t *testing.T) {
 		"check of none":   {map[string]string{MainFile: "target('a', len)\ncheck('c', len, of = 'b')"}, "unknown-target", "check `c` is of the target `b`"},
 		"unknown key":     {map[string]string{MainFile: "target('a', len)", SourcesFile: "[app]\nbranch = 'x'"}, "unknown-key", "r/sources.toml:2:1: `app.branch`"},
 		"malformed table": {map[string]string{MainFile: "target('a', len)", SourcesFile: "[app\n"}, "malformed-toml", "r/sources.toml:1:"},
+		"rev alone":       {map[string]string{MainFile: "target('a', len)", SourcesFile: "[b]\npath = '.'\n[app]\npath = '.'\nrev = 'x'"}, "bad-source", "r/sources.toml:5:1: `app.rev`: `rev` goes with `git`"},
 		"two places":      {map[string]string{MainFile: "target('a', len)", SourcesFile: "[app]\ngit = 'a:b'\npath = '.'"}, "bad-source", "a source has one of `git`, `archive` and `path`"},
 		"large file":      {map[string]string{MainFile: "target('a', len)", "x.py": strings.Repeat("#", maxFile+1)}, "recipe-missing", "x.py has 4194305 bytes"},
 	} {

@@ -17,6 +17,7 @@ import (
 type treeValue struct {
 	step engine.Step
 	at   string // absolute, clean
+	from string // for messages: the source, and the directory of it; empty where it is no part of a source
 }
 
 var (
@@ -24,13 +25,31 @@ var (
 	_ starlark.Value    = (*target)(nil)
 )
 
-func newTree(s engine.Step, at string) *treeValue { return &treeValue{s, path.Clean("/" + at)} }
+func newTree(s engine.Step, at string) *treeValue {
+	return &treeValue{step: s, at: path.Clean("/" + at)}
+}
 
 func (v *treeValue) String() string        { return fmt.Sprintf("<tree %s at %s>", v.step.Label(), v.at) }
 func (v *treeValue) Type() string          { return "tree" }
 func (v *treeValue) Freeze()               {} // immutable
 func (v *treeValue) Truth() starlark.Bool  { return true }
 func (v *treeValue) Hash() (uint32, error) { return starlark.String(v.step.ID().Hex() + v.at).Hash() }
+
+// as is another tree that shows the same source.
+func (v *treeValue) as(s engine.Step, at string) *treeValue {
+	out := newTree(s, at)
+	out.from = v.from
+	return out
+}
+
+// file names a file of the tree for messages: by its source and its place there, else by what made the tree.
+func (v *treeValue) file(name string) string {
+	from := v.from
+	if from == "" {
+		from = v.step.Label()
+	}
+	return path.Join(from, path.Clean("/"+name))
+}
 
 // layer is the value as a layer of a root.
 func (v *treeValue) layer() engine.Layer { return engine.Layer{Step: v.step, At: v.at} }
@@ -95,7 +114,7 @@ func treeAt(_ *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []star
 	if !strings.HasPrefix(p, "/") {
 		return nil, fmt.Errorf("at: path %q is not absolute", p)
 	}
-	return newTree(v.step, p), nil
+	return v.as(v.step, p), nil
 }
 
 // treeDir is t.dir(path): the directory below, mounted where it lies.
@@ -104,7 +123,11 @@ func treeDir(_ *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []sta
 	if err := starlark.UnpackArgs("dir", args, kwargs, "path", &p); err != nil {
 		return nil, err
 	}
-	return newTree(engine.Sub(v.step, p), path.Join(v.at, p)), nil
+	out := v.as(engine.Sub(v.step, p), path.Join(v.at, p))
+	if v.from != "" {
+		out.from = path.Join(v.from, path.Clean("/"+p))
+	}
+	return out, nil
 }
 
 // treeSelect is t.select(paths...): only those, each at its place. A path that ends in "?" may be missing.
@@ -113,7 +136,7 @@ func treeSelect(_ *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []
 	if err != nil {
 		return nil, err
 	}
-	return newTree(engine.Select(v.step, paths...), v.at), nil
+	return v.as(engine.Select(v.step, paths...), v.at), nil
 }
 
 // treeWithout is t.without(patterns...): everything else.
@@ -122,7 +145,7 @@ func treeWithout(_ *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs [
 	if err != nil {
 		return nil, err
 	}
-	return newTree(engine.Remove(v.step, patterns...), v.at), nil
+	return v.as(engine.Remove(v.step, patterns...), v.at), nil
 }
 
 // question prepares a question about v: the context, the Ask and the Static step.
@@ -176,7 +199,7 @@ func treeParse(th *starlark.Thread, v *treeValue, args starlark.Tuple, kwargs []
 	if err != nil {
 		return nil, err
 	}
-	return parseData(format, path.Join(v.at, arg), b)
+	return parseData(format, v.file(arg), b)
 }
 
 // target is the `t` that a target's function gets.
@@ -220,7 +243,9 @@ func targetSource(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	if _, ok := p.r.Sources[name]; !ok {
 		return nil, p.r.unknownSource(name)
 	}
-	return newTree(engine.Source(name).Step, "/"), nil
+	out := newTree(engine.Source(name).Step, "/")
+	out.from = name
+	return out, nil
 }
 
 func targetTarget(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
