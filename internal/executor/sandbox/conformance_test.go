@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"testing"
 
+	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/executor/executortest"
 	"hewn.example/hewn/internal/executor/sandbox"
 )
@@ -12,6 +13,16 @@ func TestConformance(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			_, f, _ := setUp(t, mode)
 			executortest.Test(t, func(*testing.T) *executortest.Fixture { return f })
+		})
+	}
+	asUser(t)
+}
+
+func TestSessions(t *testing.T) {
+	for _, mode := range []sandbox.Mode{sandbox.ModeOverlay, sandbox.ModeTmpfs, sandbox.ModeCopy} {
+		t.Run(string(mode), func(t *testing.T) {
+			sb, f, _ := setUp(t, mode)
+			executortest.TestSessions(t, func(*testing.T) (*executortest.Fixture, executor.Sessions) { return f, sb })
 		})
 	}
 	asUser(t)

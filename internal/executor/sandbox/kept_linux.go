@@ -117,7 +117,7 @@ func applyUpper(upper, root string) error {
 
 // copyUpper copies an overlay's upper directory, with the marks of what was removed.
 func copyUpper(src, dst string) error {
-	return filepath.WalkDir(src, func(p string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(src+"/", func(p string, d fs.DirEntry, err error) error { // src may be a link of /proc
 		if err != nil {
 			return err
 		}

@@ -115,6 +115,9 @@ func (se *clientSession) Mount(ctx context.Context, r executor.Root) error {
 	}
 	se.mu.Lock()
 	se.releases = append(se.releases, release)
+	if r.Kept != "" {
+		se.dirs = append(se.dirs, filepath.Join(r.Kept, "work")) // what was written stays
+	}
 	se.mu.Unlock()
 	return nil
 }
