@@ -104,17 +104,16 @@ func (k *logKeeper) close() {
 	}
 }
 
-// last gives the last n bytes of what was written, as far as they are in memory.
+// last gives the last n bytes that were kept.
 func (k *logKeeper) last(n int) []byte {
-	var b []byte
-	switch {
-	case k.tail != nil:
-		b = append(append(b, k.tail[k.tailAt:]...), k.tail[:k.tailAt]...)
-	case k.file != nil:
-		b = make([]byte, min(int64(n), k.head))
-		k.file.ReadAt(b, k.head-int64(len(b)))
-	default:
-		b = k.mem
+	b := append(append([]byte(nil), k.tail[k.tailAt:]...), k.tail[:k.tailAt]...)
+	if more := int64(n - len(b)); more > 0 {
+		head := k.mem
+		if k.file != nil {
+			head = make([]byte, min(more, k.head))
+			k.file.ReadAt(head, k.head-int64(len(head)))
+		}
+		b = append(append([]byte(nil), head...), b...)
 	}
 	return b[max(0, len(b)-n):]
 }
