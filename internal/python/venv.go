@@ -47,7 +47,7 @@ func Venv(ctx context.Context, ask *engine.Ask, o VenvOptions) (engine.Step, err
 		return engine.Step{}, err
 	}
 	parts := []engine.Part{{Step: v.skeleton(o.At, v.root.name).Step, At: o.At}}
-	for _, sel := range v.selected {
+	for _, sel := range v.buildsFirst() {
 		tree, err := v.install(ctx, sel)
 		if err != nil {
 			return engine.Step{}, err
@@ -99,6 +99,23 @@ func newVenv(ctx context.Context, ask *engine.Ask, o VenvOptions) (*venv, error)
 		NoBinary: v.noBinary(), NoBinaryAll: v.root.tool.noBinary,
 	})
 	return v, err
+}
+
+// buildsFirst puts what is compiled at the front: steps are begun in this order, and a compiler takes longer than all
+// the rest together.
+func (v *venv) buildsFirst() []Selected {
+	rank := func(s Selected) int {
+		switch {
+		case s.Wheel != nil:
+			return 2
+		case s.Source.Local(): // pure Python, nearly always
+			return 1
+		}
+		return 0
+	}
+	out := slices.Clone(v.selected)
+	slices.SortStableFunc(out, func(a, b Selected) int { return rank(a) - rank(b) })
+	return out
 }
 
 // byName lets a recipe spell package names as it likes.
@@ -205,13 +222,13 @@ var importScript string
 
 // ImportCheckOptions says what ImportCheck looks at.
 type ImportCheckOptions struct {
-	Layers   []engine.Layer // a root with interpreter, environment, members and the libraries that modules load
-	Venv     string         // where the environment lies in it
-	Ask      *engine.Ask    // for the platform
-	Skip     []string       // packages or top-level modules that need what a build lacks (a screen, a settings module)
-	Env      map[string]string
-	WorkDir  string // empty: /
-	Report   string // where the list of modules is written; empty: /check/imports.txt
+	Layers  []engine.Layer // a root with interpreter, environment, members and the libraries that modules load
+	Venv    string         // where the environment lies in it
+	Ask     *engine.Ask    // for the platform
+	Skip    []string       // packages or top-level modules that need what a build lacks (a screen, a settings module)
+	Env     map[string]string
+	WorkDir string // empty: /
+	Report  string // where the list of modules is written; empty: /check/imports.txt
 }
 
 // ImportCheck is an action that imports every top-level module of every package of an environment, each in a process of

@@ -302,7 +302,7 @@ func TestVenvRefusals(t *testing.T) {
 			w.packed["other-1-py3-none-any.whl"] = wheeltest.Pure("other", "1", map[string]string{"other-1.data/scripts/python": "mine"})
 			w.lock()
 		}, "/bin/python", 1},
-		{"no root to build in", func(w *world) { w.options.BuildRoot = engine.Step{} }, "`member 0.1` must be built from source, but the recipe gives no root with compilers", 2},
+		{"no root to build in", func(w *world) { w.options.BuildRoot = engine.Step{} }, "`old 1` must be built from source, but the recipe gives no root with compilers", 2},
 		{"a path outside", func(w *world) {
 			w.files["uv.lock"] = strings.Replace(w.files["uv.lock"], "packages/member", "../member", 1)
 		}, "`member` comes from `../member`, which lies outside the source", 2},
