@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/tree"
 )
@@ -26,11 +27,23 @@ type collector struct {
 	store store.Store
 	upper string // directory of the host; for a copied root the root itself
 	lower bool   // whether what is not in upper comes from the input root
-	group *errgroup.Group
 	ctx   context.Context
+	files []written
 }
 
-// found is one entry of the result. A file that was written gets its digest later, from the group.
+// written is a file that was written and is yet to be brought into the store.
+type written struct {
+	to   *found
+	at   string
+	info fs.FileInfo
+}
+
+// fileIngester is a store that can take a file over without copying it.
+type fileIngester interface {
+	IngestFile(ctx context.Context, path string) (digest.Digest, error)
+}
+
+// found is one entry of the result. A file that was written gets its digest later, from ingestAll.
 type found struct {
 	entry   tree.Entry
 	entries []*found // of a directory that is not simply that of the input root
@@ -41,27 +54,24 @@ func (c *collector) collect(ctx context.Context, input tree.Tree, outputs []stri
 	if len(outputs) == 0 {
 		return tree.Empty, nil, nil
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
-	c.group, c.ctx = group, groupCtx
+	c.ctx = ctx
 	all := make([]*found, len(outputs))
 	var missing []string
 	var err error
 	for i, o := range outputs {
 		if all[i], err = c.output(input, o); err != nil {
-			break
+			return tree.Tree{}, nil, err
 		}
 		if all[i] == nil {
 			missing = append(missing, o)
 		}
 	}
-	if ingestErr := group.Wait(); ingestErr != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		err = ingestErr
+	if len(missing) > 0 {
+		return tree.Tree{}, missing, nil // nothing has been taken away: the root may be kept
 	}
-	if err != nil || len(missing) > 0 {
-		return tree.Tree{}, missing, err
+	if err := c.ingestAll(ctx); err != nil {
+		return tree.Tree{}, nil, err
 	}
-	c.ctx = ctx
 	b := tree.NewBuilder()
 	for i, o := range outputs {
 		e, err := c.keep(all[i])
@@ -167,7 +177,7 @@ func (c *collector) visit(at, name string, low *tree.Entry) (*found, error) {
 	switch mode := info.Mode(); {
 	case mode.IsRegular():
 		f.entry.Kind, f.entry.Executable = tree.KindFile, mode&0o100 != 0
-		c.group.Go(func() error { return c.ingest(f, at, info) })
+		c.files = append(c.files, written{f, at, info})
 	case mode&fs.ModeSymlink != 0:
 		f.entry.Kind = tree.KindLink
 		f.entry.Target, err = os.Readlink(at)
@@ -239,19 +249,32 @@ func (c *collector) visitDir(f *found, at, name string, info fs.FileInfo, low *t
 	return c.ctx.Err()
 }
 
-// ingest brings a file that was written into the store.
-func (c *collector) ingest(f *found, at string, info fs.FileInfo) error {
-	if info.Mode()&0o400 == 0 {
-		if err := os.Chmod(at, 0o600); err != nil {
+// ingestAll brings all files that were written into the store.
+func (c *collector) ingestAll(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
+	for _, w := range c.files {
+		group.Go(func() error { return c.ingest(ctx, w) })
+	}
+	return group.Wait()
+}
+
+func (c *collector) ingest(ctx context.Context, w written) (err error) {
+	if w.info.Mode()&0o400 == 0 {
+		if err := os.Chmod(w.at, 0o600|w.info.Mode()&0o111); err != nil {
 			return err
 		}
 	}
-	file, err := os.OpenFile(at, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if s, ok := c.store.(fileIngester); ok {
+		w.to.entry.Digest, err = s.IngestFile(ctx, w.at)
+		return err
+	}
+	file, err := os.OpenFile(w.at, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	f.entry.Digest, err = c.store.Ingest(c.ctx, file)
+	w.to.entry.Digest, err = c.store.Ingest(ctx, file)
 	return err
 }
 

@@ -34,3 +34,6 @@ func (*Sandbox) Open(context.Context, string) (executor.Session, error) { return
 
 // Close has nothing to end.
 func (*Sandbox) Close() error { return nil }
+
+// Probe says that there is nothing to probe.
+func Probe(string) *Report { return &Report{Problem: notHere()} }
