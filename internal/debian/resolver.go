@@ -191,7 +191,7 @@ func (r *Resolver) load(ctx context.Context, suite, arch string) (*index, error)
 	}
 	if len(endpoints) == 0 {
 		return nil, diag.Environmentf("debian-origin", "no Debian archive is known to this machine").
-			Hint("add `debian = [\"https://mirror.example/debian\"]` below `[mirror]` in hewn.toml")
+			Hint("add to hewn.toml: [mirror.debian] urls = [\"https://mirror.example/debian\"]")
 	}
 	var problems []error
 	for _, e := range endpoints {

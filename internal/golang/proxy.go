@@ -55,7 +55,7 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 	}
 	if len(eps) == 0 {
 		return nil, diag.Environmentf("no-origin", "no Go module proxy is configured").
-			Hint("add to hewn.toml: [mirror] go = \"https://proxy.example\"")
+			Hint("add to hewn.toml: [mirror.go] urls = [\"https://proxy.example\"]")
 	}
 	var errs []error
 	for _, e := range eps {

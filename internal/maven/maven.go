@@ -102,7 +102,7 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 	}
 	if len(eps) == 0 {
 		return nil, diag.Environmentf("no-origin", "no Maven repository is configured").
-			Hint("add to hewn.toml: [mirror] maven = \"https://maven.example\"")
+			Hint("add to hewn.toml: [mirror.maven] urls = [\"https://maven.example\"]")
 	}
 	var errs []error
 	for _, e := range eps {

@@ -133,7 +133,7 @@ func (r Resolver) get(ctx context.Context, doc, accept string, limit int64) ([]b
 	}
 	if len(eps) == 0 {
 		return nil, diag.Environmentf("no-origin", "no npm registry is configured").
-			Hint("add to hewn.toml: [mirror] npm = \"https://registry.example\"")
+			Hint("add to hewn.toml: [mirror.npm] urls = [\"https://registry.example\"]")
 	}
 	var errs []error
 	for _, e := range eps {

@@ -47,7 +47,7 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 	}
 	if len(endpoints) == 0 {
 		return nil, diag.Environmentf("no-origin", "no Python index is configured, so that build requirements cannot be resolved").
-			Hint("add `[mirror] pypi = \"https://index.example/simple\"` to hewn.toml, or configure pip or uv on this machine")
+			Hint("add `[mirror.pypi] urls = [\"https://index.example/simple\"]` to hewn.toml, or configure pip or uv on this machine")
 	}
 	p := &provider{getter: r.Getter, endpoints: endpoints, spec: s, known: map[string]*known{}, requires: map[string]required{}}
 	chosen, err := resolver.Resolve(ctx, p, s.env, s.requirements, s.constraints)
