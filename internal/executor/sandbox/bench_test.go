@@ -4,7 +4,6 @@ package sandbox_test
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -14,7 +13,6 @@ import (
 	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/executor/sandbox"
 	"hewn.example/hewn/internal/platform"
-	"hewn.example/hewn/internal/store/memory"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -26,8 +24,8 @@ func BenchmarkSteps(b *testing.B) {
 		b.Skip("HEWN_BENCH_SHELL names no static shell")
 	}
 	ctx := b.Context()
-	s := memory.New()
-	dir := b.TempDir()
+	sb, f, _ := setUp(b, sandbox.ModeAuto)
+	s := f.Store
 	raw, err := os.ReadFile(shell)
 	if err != nil {
 		b.Fatal(err)
@@ -36,13 +34,6 @@ func BenchmarkSteps(b *testing.B) {
 	bl := tree.NewBuilder()
 	bl.File("/bin/sh", d, true)
 	root, _ := bl.Build(ctx, s)
-	views := filepath.Join(dir, "views")
-	os.Mkdir(views, 0o755)
-	sb, err := sandbox.New(sandbox.Config{Store: s, Views: &plainViews{store: s, dir: views}, TempDir: filepath.Join(dir, "tmp"), Roots: []string{views}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer sb.Close()
 	jobs, _ := strconv.Atoi(os.Getenv("HEWN_BENCH_JOBS"))
 	b.ResetTimer()
 	var g errgroup.Group

@@ -16,7 +16,6 @@ import (
 	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/executor/executortest"
 	"hewn.example/hewn/internal/executor/sandbox"
-	"hewn.example/hewn/internal/store/memory"
 )
 
 // victimEnv makes TestVictim do something in the directory that it names.
@@ -28,12 +27,8 @@ func TestVictim(t *testing.T) {
 	if dir == "" {
 		return // not meant for itself
 	}
-	s := memory.New()
-	views := filepath.Join(dir, "views")
-	if err := os.MkdirAll(views, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	sb, err := sandbox.New(sandbox.Config{Store: s, Views: &plainViews{store: s, dir: views}, TempDir: filepath.Join(dir, "tmp")})
+	s := openStore(t, filepath.Join(dir, "store"))
+	sb, err := sandbox.New(sandbox.Config{Store: s, Views: s, TempDir: filepath.Join(dir, "tmp")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +93,8 @@ func TestKilled(t *testing.T) {
 	if len(left) != 1 {
 		t.Errorf("directories of the dead: %v", left)
 	}
-	s := memory.New()
-	sb, err := sandbox.New(sandbox.Config{Store: s, Views: &plainViews{store: s, dir: dir}, TempDir: temp})
+	s := openStore(t, filepath.Join(dir, "store"))
+	sb, err := sandbox.New(sandbox.Config{Store: s, Views: s, TempDir: temp})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +111,8 @@ func TestKilled(t *testing.T) {
 func TestLiving(t *testing.T) {
 	_, f, temp := setUp(t, sandbox.ModeAuto)
 	f.OK(t, executortest.Run{Args: []string{"true"}})
-	s := memory.New()
-	other, err := sandbox.New(sandbox.Config{Store: s, Views: &plainViews{store: s, dir: temp}, TempDir: temp})
+	s := openStore(t, t.TempDir())
+	other, err := sandbox.New(sandbox.Config{Store: s, Views: s, TempDir: temp})
 	if err != nil {
 		t.Fatal(err)
 	}

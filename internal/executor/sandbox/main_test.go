@@ -3,22 +3,18 @@
 package sandbox_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"hewn.example/hewn/internal/executor/executortest"
 	"hewn.example/hewn/internal/executor/sandbox"
-	"hewn.example/hewn/internal/store"
-	"hewn.example/hewn/internal/store/memory"
-	"hewn.example/hewn/internal/tree"
+	"hewn.example/hewn/internal/store/disk"
 )
 
 // helperEnv names the built helper to the same tests run again as an ordinary user.
@@ -52,17 +48,12 @@ func testMain(m *testing.M) int {
 // helper is the path of the helper; TestMain sets it.
 var helper string
 
-// setUp makes a sandbox over a store in memory.
+// setUp makes a sandbox over a store on disk.
 func setUp(t testing.TB, mode sandbox.Mode) (*sandbox.Sandbox, *executortest.Fixture, string) {
 	t.Helper()
-	dir := t.TempDir()
-	s := memory.New()
-	views := filepath.Join(dir, "views")
-	if err := os.Mkdir(views, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	temp := filepath.Join(dir, "tmp")
-	sb, err := sandbox.New(sandbox.Config{Store: s, Views: &plainViews{store: s, dir: views}, TempDir: temp, Roots: []string{views}, Mode: mode})
+	s := openStore(t, t.TempDir())
+	temp := filepath.Join(s.Dir(), "sandbox")
+	sb, err := sandbox.New(sandbox.Config{Store: s, Views: s, TempDir: temp, Roots: []string{filepath.Join(s.Dir(), "views")}, Mode: mode})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +67,16 @@ func setUp(t testing.TB, mode sandbox.Mode) (*sandbox.Sandbox, *executortest.Fix
 		}
 	})
 	return sb, &executortest.Fixture{Executor: sb, Store: s, Helper: helper, Local: true}, temp
+}
+
+func openStore(t testing.TB, dir string) *disk.Store {
+	t.Helper()
+	s, err := disk.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
 }
 
 // asUser runs the calling test again as an ordinary user, in a directory of its own, and passes on how it went.
@@ -126,41 +127,4 @@ func copyProgram(src, dst string) error {
 		return err
 	}
 	return out.Close()
-}
-
-// plainViews copies trees into directories.
-type plainViews struct {
-	store store.Store
-	dir   string
-	mu    sync.Mutex
-}
-
-func (v *plainViews) View(ctx context.Context, t tree.Tree) (string, func(), error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	at := filepath.Join(v.dir, t.Digest().Hex())
-	if _, err := os.Stat(at); err == nil {
-		return at, func() {}, nil
-	}
-	if err := os.Mkdir(at, 0o755); err != nil {
-		return "", nil, err
-	}
-	return at, func() {}, tree.Walk(ctx, v.store, t, func(p string, e tree.Entry) error {
-		p = filepath.Join(at, p)
-		switch e.Kind {
-		case tree.KindDir:
-			return os.Mkdir(p, 0o755)
-		case tree.KindLink:
-			return os.Symlink(e.Target, p)
-		}
-		b, err := store.ReadBlob(ctx, v.store, e.Digest, 1<<30)
-		if err != nil {
-			return err
-		}
-		mode := os.FileMode(0o644)
-		if e.Executable {
-			mode = 0o755
-		}
-		return os.WriteFile(p, b, mode)
-	})
 }

@@ -63,6 +63,8 @@ type proc struct {
 	Dir       string   `json:"dir"`
 	AsRoot    bool     `json:"asRoot,omitempty"`
 	TTY       bool     `json:"tty,omitempty"`
+	Cols      int      `json:"cols,omitempty"` // of the terminal at first
+	Rows      int      `json:"rows,omitempty"`
 	Memory    int64    `json:"memory,omitempty"`
 	Processes int      `json:"processes,omitempty"`
 }

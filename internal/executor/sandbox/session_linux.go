@@ -165,6 +165,9 @@ func (se *clientSession) Start(ctx context.Context, p executor.Process) (executo
 		dir = "/"
 	}
 	rq := &request{Op: opStart, Session: se.id, Name: p.Root, Proc: &proc{Args: p.Args, Env: p.Env, Dir: dir, AsRoot: p.AsRoot, TTY: p.TTY != nil}}
+	if p.TTY != nil {
+		rq.Proc.Cols, rq.Proc.Rows, _ = p.TTY.Size()
+	}
 	r := &running{session: se, ended: make(chan struct{})}
 	streams := &streams{}
 	defer streams.closeTheirs()

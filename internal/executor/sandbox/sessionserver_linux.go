@@ -256,6 +256,8 @@ func (se *session) launch(j *job, ns int) (l *launched, master int, err error) {
 		if master, j.stdio, err = openTerminal(); err != nil {
 			return nil, -1, err
 		}
+		// Before the process runs, which else would see a change at once.
+		unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(j.proc.Rows), Col: uint16(j.proc.Cols)})
 	}
 	l, err = j.launch()
 	return l, master, err

@@ -87,7 +87,6 @@ func (r *running) attach(master int, tty executor.TTY) {
 	}
 	unix.SetNonblock(master, true)
 	f := os.NewFile(uintptr(master), "terminal")
-	resize(f)
 	r.output.Go(func() {
 		io.Copy(quiet{tty}, f) // ends with EIO when the process has closed its side
 	})
