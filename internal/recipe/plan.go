@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -39,16 +40,20 @@ func (p plans) Plan(name string) (engine.Plan, string, error) {
 	}, id.Hex(), nil
 }
 
+// errCancelled is the reason that Starlark gives when the run has ended under an evaluation.
+var errCancelled = errors.New("the run has ended")
+
 // run calls a target's function.
 func (r *Recipe) run(ctx context.Context, ask *engine.Ask, t *Target) (engine.Step, error) {
 	th := &starlark.Thread{Name: t.Name}
 	th.SetMaxExecutionSteps(maxSteps)
 	th.SetLocal(planKey, &planState{ctx, ask, r})
-	stop := context.AfterFunc(ctx, func() { th.Cancel("cancelled") })
+	stop := context.AfterFunc(ctx, func() { th.Cancel(errCancelled.Error()) })
 	defer stop()
 	v, err := starlark.Call(th, t.fn, starlark.Tuple{&target{t.Name}}, nil)
 	if err != nil {
-		if ctx.Err() != nil {
+		// What a question was answered with is told also where it has ended the run; only an interrupted evaluation is not.
+		if ctx.Err() != nil && strings.Contains(err.Error(), errCancelled.Error()) {
 			return engine.Step{}, context.Cause(ctx)
 		}
 		return engine.Step{}, problem(r.Name, err)
