@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -40,7 +41,9 @@ func (c *client) call(rq *request, files ...int) (*wire, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err = c.start(); err == nil {
-		err = send(c.conn, rq, append([]int{theirs}, files...)...)
+		if err = send(c.conn, rq, append([]int{theirs}, files...)...); err != nil {
+			err = c.gone("a request was sent", err)
+		}
 	}
 	if err != nil {
 		own.close()
@@ -87,6 +90,11 @@ func (c *client) launch() error {
 			Setsid:      true,            // a terminal's Ctrl-C is for hewn, which ends what must end
 		},
 	}
+	// What a crash of the server says would otherwise be lost; it says nothing else.
+	if words, err := os.OpenFile(c.words(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err == nil {
+		defer words.Close()
+		cmd.Stderr = words
+	}
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		// The kernel sends the death signal when the thread that forked ends, so it must live as long as the server.
@@ -116,6 +124,25 @@ func (c *client) launch() error {
 	}
 	c.conn, c.process, c.ended = conn, cmd.Process, ended
 	return nil
+}
+
+// words is the file of the server's stderr.
+func (c *client) words() string { return filepath.Join(c.dir, "server.log") }
+
+// gone is the problem of a server that ended although nobody asked it to, while something was going on.
+func (c *client) gone(what string, err error) error {
+	p := diag.Environmentf("sandbox", "the sandbox's server ended while %s", what).Because(err)
+	f, openErr := os.Open(c.words())
+	if openErr != nil {
+		return p
+	}
+	defer f.Close()
+	b := make([]byte, 4096)
+	n, _ := f.Read(b)
+	if text := strings.TrimSpace(string(b[:n])); text != "" {
+		p.With(strings.Split(text, "\n")...)
+	}
+	return p
 }
 
 // stop ends the server and everything that it runs, and waits until all of it is gone.

@@ -220,7 +220,7 @@ func (x *execution) await(ctx context.Context, own *wire) (*reply, string, error
 		select {
 		case a := <-answers:
 			if a.err != nil {
-				return nil, "", diag.Environmentf("sandbox", "the sandbox's server ended while `%s` ran", x.request.Label).Because(a.err)
+				return nil, "", x.sandbox.client.gone("`"+x.request.Label+"` ran", a.err)
 			}
 			if len(a.files) > 0 {
 				x.upper = a.files[0]

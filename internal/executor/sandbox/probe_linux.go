@@ -88,7 +88,7 @@ func (s *Sandbox) try(mode Mode) error {
 	closeAll(files)
 	switch {
 	case err != nil:
-		return serverGone("probe", err)
+		return s.client.gone("it was tried out", err)
 	case rep.Stage == stageExec:
 		return nil
 	case rep.Stage == stageRoot:

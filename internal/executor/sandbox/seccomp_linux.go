@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,6 +86,3 @@ func filterProgram() []unix.SockFilter {
 	}
 	return append(p, ret(unix.SECCOMP_RET_ALLOW))
 }
-
-// filterSize is for a test: the kernel's limit is 4096 instructions.
-func filterSize() uintptr { return uintptr(len(filterProgram())) * unsafe.Sizeof(unix.SockFilter{}) }

@@ -26,7 +26,7 @@ func (s *Sandbox) Open(ctx context.Context, name string) (executor.Session, erro
 	var r reply
 	if _, err := receive(own, &r); err != nil {
 		own.close()
-		return nil, serverGone(name, err)
+		return nil, s.client.gone("`"+name+"` was opened", err)
 	}
 	if r.Err != "" {
 		own.close()
@@ -35,10 +35,6 @@ func (s *Sandbox) Open(ctx context.Context, name string) (executor.Session, erro
 	se := &clientSession{sandbox: s, name: name, id: r.Session, own: own, running: map[*running]bool{}, done: make(chan struct{})}
 	se.unhook = context.AfterFunc(ctx, func() { se.Close(0) })
 	return se, nil
-}
-
-func serverGone(name string, err error) error {
-	return diag.Environmentf("sandbox", "the sandbox's server ended while `%s` ran", name).Because(err)
 }
 
 // clientSession is hewn's side of a session.
@@ -153,7 +149,7 @@ func (se *clientSession) ask(rq *request) (*reply, []int, error) {
 	var r reply
 	files, err := receive(own, &r)
 	if err != nil {
-		return nil, nil, serverGone(se.name, err)
+		return nil, nil, se.sandbox.client.gone("`"+se.name+"` ran", err)
 	}
 	return &r, files, nil
 }
@@ -298,7 +294,7 @@ func (r *running) follow() {
 	case err != nil && errors.Is(err, os.ErrClosed):
 		r.err = errClosed
 	case err != nil:
-		r.err = serverGone(r.session.name, err)
+		r.err = r.session.sandbox.client.gone("`"+r.session.name+"` ran", err)
 	default:
 		r.code = exitCode(last.Status)
 	}
