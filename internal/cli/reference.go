@@ -15,6 +15,7 @@ import (
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/recipe"
+	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/workspace"
 	"hewn.example/hewn/recipes"
 )
@@ -25,6 +26,7 @@ type place struct {
 	recipe string // bundled name or absolute directory
 	fsys   fs.FS  // the recipe's files
 	target string // empty: the recipe's default
+	ref    string // what was typed for the recipe; empty for the working directory
 
 	loaded *recipe.Recipe
 }
@@ -33,7 +35,7 @@ type place struct {
 // recipe.star a recipe without one; any other word is the name of a bundled recipe.
 func (c *command) refer(ref string) (*place, error) {
 	name, target, _ := strings.Cut(ref, ":")
-	p := &place{target: target}
+	p := &place{target: target, ref: name}
 	if name == "" {
 		name = "."
 	}
@@ -132,8 +134,7 @@ func (p *place) load() (*recipe.Recipe, error) {
 	}
 	for name := range p.ws.Source {
 		if _, ok := r.Sources[name]; !ok {
-			return nil, diag.Inputf("unknown-source", "the recipe `%s` has no source `%s`", p.recipe, name).
-				At(diag.Position{File: filepath.Join(p.ws.Dir, workspace.FileName), Key: "source." + name})
+			return nil, r.UnknownSource(name).At(workspace.Locate(filepath.Join(p.ws.Dir, workspace.FileName), p.ws.Raw, "source."+name))
 		}
 	}
 	p.loaded = r
@@ -161,6 +162,20 @@ func (p *place) lock() (*pins.Lock, error) {
 		return pins.NewLock(p.lockFile()), err
 	}
 	return pins.ParseLock(p.lockFile(), b)
+}
+
+// pinnedBy says which file pins an artifact: sources.lock, or a lock that the ecosystem keeps in the source.
+func (p *place) pinnedBy(a source.Artifact) string {
+	if l, err := p.lock(); err == nil {
+		if sets := l.SetsOf(a); len(sets) > 0 {
+			return p.lockFile() + ", " + strings.Join(sets, ", ")
+		}
+	}
+	locks := map[source.Ecosystem]string{source.NPM: "package-lock.json", source.PyPI: "uv.lock", source.Go: "go.sum"}
+	if name := locks[a.Ecosystem]; name != "" {
+		return "the " + name + " of the source"
+	}
+	return "the lock of the source"
 }
 
 // recipeDigest is the digest of the recipe's files, without evaluating them.

@@ -59,7 +59,7 @@ func (x *sources) Tree(ctx context.Context, name string) (tree.Tree, error) {
 	}
 	if _, err := x.s.git.URLs(decl.Git); err != nil {
 		return tree.Tree{}, diag.Inputf("source-missing", "the source `%s` cannot be found", name).Because(err).
-			Hint("or name a directory that holds it, in hewn.toml: [source.%s] path = \"…\"", name)
+			Hint("name a directory that holds it in hewn.toml: [source.%s] path = \"…\"", name)
 	}
 	as, err := x.pins.Artifacts(ctx, pins.GitQuestion(name, decl.Git, decl.Rev))
 	if err != nil {
@@ -83,7 +83,7 @@ func (x *sources) directory(ctx context.Context, name, dir string) (tree.Tree, e
 			err = errors.New("it is no directory")
 		}
 		return tree.Tree{}, diag.Inputf("source-missing", "cannot read the source `%s` in `%s`", name, dir).Because(err).
-			At(diag.Position{File: filepath.Join(x.s.p.ws.Dir, workspace.FileName), Key: "source." + name + ".path"})
+			At(workspace.Locate(filepath.Join(x.s.p.ws.Dir, workspace.FileName), x.s.p.ws.Raw, "source."+name+".path"))
 	}
 	kv := "fingerprint-" + digest.Of([]byte(dir)).Hex()
 	var old *fingerprint.Fingerprint

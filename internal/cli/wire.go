@@ -85,12 +85,12 @@ func (c *command) open(p *place, st *disk.Store, with func(*shop) (pins.Pins, er
 		Store: st, Executor: s.sandbox, Sources: s.sources, Pins: answers, Targets: rec.Plans(buildID()),
 		Fetcher: fetch.New(fetch.Config{
 			Store: st, Client: s.client, Endpoints: s.origins, Locators: locators(), Git: s.git,
-			MirrorsOnly: p.ws.Origins == "mirrors-only", Events: c.ui().Event,
+			MirrorsOnly: p.ws.Origins == "mirrors-only", Events: c.ui().Event, Pinned: p.pinnedBy,
 			TempDir: func() (string, func(), error) { return st.TempDir(context.Background(), "fetch") },
 		}),
 		Natives: natives(), Traces: st, Locks: st, Platform: c.flags.plat, Events: c.ui().Event,
 		Limits:    engine.Limits{Actions: cmp.Or(c.flags.jobs, p.ws.Limits.Actions), Fetches: p.ws.Limits.Fetches, Disk: p.ws.Limits.Disk},
-		Workspace: p.ws.Dir, Recipe: p.recipe,
+		Workspace: p.ws.Dir, Recipe: p.ref,
 		KeepGoing: c.flags.keepGoing, KeepFailed: c.flags.keepFailed, Paranoid: c.flags.paranoid,
 	})
 	return s, err

@@ -105,9 +105,14 @@ func TestFetchWrongBytesLeaveNoTrace(t *testing.T) {
 	s := memory.New()
 	_, err := fetcher(t, s, client(), u).Fetch(t.Context(), artifact(t, []byte("the bytes")))
 	p := problem(t, err)
-	text := strings.Join(p.Detail, "\n")
-	if p.Code != "hash-mismatch" || !strings.Contains(text, "not what is pinned") {
-		t.Errorf("got %v\n%s", err, text)
+	var inner *diag.Problem
+	if p.Code != "hash-mismatch" || !errors.As(p.Cause, &inner) || !strings.Contains(err.Error(), "not what is pinned") {
+		t.Fatalf("got %v", err)
+	}
+	for i, word := range []string{"expected:  sha512-", "got:       sha512-", "from:      " + u} {
+		if len(inner.Detail) != 3 || !strings.HasPrefix(inner.Detail[i], word) {
+			t.Errorf("got %q, want %q", inner.Detail, word)
+		}
 	}
 	if missing, _ := s.Missing(t.Context(), []digest.Digest{digest.Of(wrong)}); len(missing) != 1 {
 		t.Error("the wrong bytes are in the store")

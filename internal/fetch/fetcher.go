@@ -38,6 +38,8 @@ type Config struct {
 	// TempDir gives a new directory for a download that has to be whole before it can be checked.
 	TempDir func() (dir string, remove func(), err error)
 	Events  event.Sink
+	// Pinned says which file pins an artifact, for people; it may be nil.
+	Pinned func(source.Artifact) string
 }
 
 // Fetcher turns artifacts into verified blobs. It may be used from many goroutines.
@@ -67,8 +69,7 @@ func (f *Fetcher) Fetch(ctx context.Context, a source.Artifact) (digest.Digest, 
 	if err != nil {
 		return digest.Digest{}, err
 	}
-	var tried []string
-	gone := len(eps) > 0
+	t := attempts{gone: len(eps) > 0}
 	for _, e := range eps {
 		d, err := f.from(ctx, e, a)
 		if err == nil {
@@ -77,18 +78,33 @@ func (f *Fetcher) Fetch(ctx context.Context, a source.Artifact) (digest.Digest, 
 		if ctx.Err() != nil || errors.Is(err, ErrOffline) {
 			return digest.Digest{}, f.failed(a, err)
 		}
-		gone = gone && errors.Is(err, ErrGone)
-		tried = append(tried, fmt.Sprintf("%s (%s): %v", redact(e.URL), e.From, err))
+		t.gone = t.gone && errors.Is(err, ErrGone)
+		t.add(fmt.Sprintf("%s (%s)", redact(e.URL), e.From), err)
 	}
 	if u := f.ownURL(a); u != "" {
 		d, err := f.download(ctx, Location{URL: u}, a)
 		if err == nil {
 			return d, nil
 		}
-		gone = errors.Is(err, ErrGone) && (gone || len(eps) == 0)
-		tried = append(tried, fmt.Sprintf("%s (the lock's own address): %v", redact(u), err))
+		t.gone = errors.Is(err, ErrGone) && (t.gone || len(eps) == 0)
+		t.add(redact(u)+" (the lock's own address)", err)
 	}
-	return digest.Digest{}, f.nowhere(a, tried, gone)
+	return digest.Digest{}, f.nowhere(a, t)
+}
+
+// attempts is what the origins of an artifact had to say.
+type attempts struct {
+	lines []string
+	gone  bool          // each says that it has no such thing
+	wrong *diag.Problem // one has something else under that name
+}
+
+func (t *attempts) add(origin string, err error) {
+	t.lines = append(t.lines, origin+": "+err.Error())
+	var p *diag.Problem
+	if errors.As(err, &p) && p.Code == codeMismatch {
+		t.wrong = p
+	}
 }
 
 // known is the digest of an artifact whose lock gives both SHA-256 and size.
@@ -203,9 +219,11 @@ func (c *checker) Read(p []byte) (int, error) {
 	return n, err
 }
 
+const codeMismatch = "hash-mismatch"
+
 func mismatch(a source.Artifact, from, got string) error {
-	return diag.Failf("hash-mismatch", "`%s` is not what is pinned", a.File).
-		With("expected: "+a.Integrity.String(), "got:      "+got, "from:     "+redact(from)).
+	return diag.Failf(codeMismatch, "`%s` is not what is pinned", a.File).
+		With("expected:  "+a.Integrity.String(), "got:       "+got, "from:      "+redact(from)).
 		Hint("if the origin is right and the lock is wrong, lock `%s` anew; if not, the file was changed on its way", a.Name)
 }
 
@@ -226,25 +244,24 @@ func (e *GoneError) Error() string { return "no origin has `" + e.Artifact.File 
 // Is makes it an ErrGone.
 func (e *GoneError) Is(target error) bool { return target == ErrGone }
 
-func (f *Fetcher) nowhere(a source.Artifact, tried []string, gone bool) error {
-	p := diag.Failf("fetch-failed", "cannot fetch `%s`", a.String()).With(tried...)
+func (f *Fetcher) nowhere(a source.Artifact, t attempts) error {
+	p := diag.Failf("fetch-failed", "cannot fetch `%s`", a.String())
 	switch {
-	case len(tried) == 0:
+	case len(t.lines) == 0:
 		p.Because(fmt.Errorf("no origin is configured for %s artifacts", a.Ecosystem)).
 			Hint("add the address of yours to hewn.toml: [mirror.%s] urls = [\"https://…\"]", a.Ecosystem).
 			Hint("`hewn doctor` shows where hewn looked")
-	case gone:
+	case t.gone:
 		p.Code = "artifact-gone"
-		p.Because(&GoneError{a}).Hint("run `hewn update` to pin what the origin has now, or name an origin that keeps old files in [mirror.%s]", a.Ecosystem)
-	default:
-		for _, t := range tried {
-			if strings.Contains(t, "is not what is pinned") {
-				p.Code = "hash-mismatch"
-			}
+		p.Because(&GoneError{a}).With(t.lines...).Hint("run `hewn update` to pin what the origin has now, or name an origin that keeps old files in [mirror.%s]", a.Ecosystem)
+	case t.wrong != nil:
+		p.Code = codeMismatch
+		p.Because(t.wrong)
+		if f.cfg.Pinned != nil {
+			p.With("pinned by: " + f.cfg.Pinned(a))
 		}
-		p.Because(errors.New(lastOf(tried))).Hint("`hewn doctor` shows which origins are used, and why")
-		p.Detail = nil
-		p.With(tried...)
+	default:
+		p.Because(errors.New(lastOf(t.lines))).With(t.lines...).Hint("`hewn doctor` shows which origins are used, and why")
 	}
 	return p
 }

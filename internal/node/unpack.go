@@ -136,6 +136,9 @@ func (u *unpacker) entry(tr *tar.Reader, h *tar.Header) error {
 	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir {
 		return nil // npm leaves out links and whatever else a package cannot hold
 	}
+	if strings.HasPrefix(h.Name, "/") {
+		return archive.ErrAbsolute
+	}
 	_, rest, ok := strings.Cut(h.Name, "/")
 	if !ok {
 		return nil

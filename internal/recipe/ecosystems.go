@@ -151,7 +151,7 @@ func pythonMinor(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 		return nil, err
 	}
 	minor, err := python.Version(p.ctx, p.ask, s)
-	return starlark.String(minor), err
+	return starlark.String(minor), src.v.inSource(err)
 }
 
 // pythonCompiled is python.compiled(source, no_binary=[]): the names of the packages that are built from source.
@@ -173,7 +173,7 @@ func pythonCompiled(th *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 		return nil, err
 	}
 	names, err := python.Compiled(p.ctx, p.ask, o)
-	return stringList(names), err
+	return stringList(names), src.v.inSource(err)
 }
 
 // pythonVenv is python.venv(source, at, members_at, interpreter, build_root=None, extras=[], groups=[], no_binary=[],
@@ -220,7 +220,7 @@ func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	}
 	s, err := python.Venv(p.ctx, p.ask, o)
 	if err != nil {
-		return nil, err
+		return nil, src.v.inSource(err)
 	}
 	return newTree(s, "/"), nil
 }
@@ -298,7 +298,7 @@ func nodeModules(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	}
 	s, err := node.Modules(p.ctx, p.ask, o)
 	if err != nil {
-		return nil, err
+		return nil, dir.v.inSource(err)
 	}
 	return newTree(s, dir.v.at), nil
 }
@@ -405,7 +405,7 @@ func golangBuild(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	slices.Sort(o.Include)
 	s, err := golang.Build(p.ctx, p.ask, o)
 	if err != nil {
-		return nil, err
+		return nil, src.v.inSource(err)
 	}
 	return newTree(s, "/"), nil
 }

@@ -75,7 +75,8 @@ func functionPosition(t *Target) diag.Position {
 	return t.pos
 }
 
-func (r *Recipe) unknownSource(name string) error {
+// UnknownSource is the problem of a source that the recipe does not have; it names the nearest.
+func (r *Recipe) UnknownSource(name string) *diag.Problem {
 	names := make([]string, 0, len(r.Sources))
 	for n := range r.Sources {
 		names = append(names, n)

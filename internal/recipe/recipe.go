@@ -235,8 +235,20 @@ func (r *Recipe) App(name string) (*spec.App, error) {
 			return a.app, nil
 		}
 	}
-	return nil, diag.Inputf("app-missing", "the recipe `%s` has no application for `%s`", r.Name, name).
-		Hint("declare one with `app(...)` in `%s`", MainFile)
+	if len(r.apps) == 0 {
+		return nil, diag.Inputf("app-missing", "the recipe `%s` declares no application", r.Name).
+			Hint("declare one with `app(...)` in `%s`", MainFile)
+	}
+	names := slices.Sorted(maps.Keys(r.apps))
+	if name == "" {
+		return nil, diag.Inputf("app-missing", "the recipe `%s` has more than one application", r.Name).
+			Hint("name one of them: %s", strings.Join(names, ", "))
+	}
+	p := diag.Inputf("app-missing", "the recipe `%s` has no application `%s`", r.Name, name)
+	if near := nearest(name, names); near != "" {
+		return nil, p.Hint("did you mean `%s`?", near)
+	}
+	return nil, p.Hint("it has: %s", strings.Join(names, ", "))
 }
 
 // loader evaluates files of one recipe, each once.

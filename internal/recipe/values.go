@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"sort"
@@ -9,6 +10,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
 )
 
@@ -50,6 +52,21 @@ func (v *treeValue) file(name string) string {
 	}
 	return path.Join(from, path.Clean("/"+name))
 }
+
+// inSource gives an error about a file of the tree the place of that file in its source.
+func (v *treeValue) inSource(err error) error {
+	var p *diag.Problem
+	if !errors.As(err, &p) || p.Pos.File == "" || path.IsAbs(p.Pos.File) || v.from == "" || strings.HasPrefix(p.Pos.File, v.from+"/") {
+		return err
+	}
+	if sourceFiles[path.Base(p.Pos.File)] {
+		p.Pos.File = v.file(p.Pos.File)
+	}
+	return err
+}
+
+// sourceFiles are those that ecosystems read of a source, and name relative to it.
+var sourceFiles = map[string]bool{"package.json": true, "package-lock.json": true, "uv.lock": true, "pyproject.toml": true, "go.mod": true, "go.sum": true}
 
 // layer is the value as a layer of a root.
 func (v *treeValue) layer() engine.Layer { return engine.Layer{Step: v.step, At: v.at} }
@@ -241,7 +258,7 @@ func targetSource(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 		return nil, err
 	}
 	if _, ok := p.r.Sources[name]; !ok {
-		return nil, p.r.unknownSource(name)
+		return nil, p.r.UnknownSource(name)
 	}
 	out := newTree(engine.Source(name).Step, "/")
 	out.from = name
