@@ -168,7 +168,11 @@ Seccomp: 2
 }
 
 func testLoopback(t *testing.T, f *Fixture) { f.OK(t, Run{Args: []string{"loopback"}}) }
-func testDevices(t *testing.T, f *Fixture)  { f.OK(t, Run{Args: []string{"devices"}}) }
+
+func testDevices(t *testing.T, f *Fixture) {
+	f.OK(t, Run{Args: []string{"devices"}})
+	f.OK(t, Run{Args: []string{"devices"}, AsRoot: true})
+}
 
 func testModes(t *testing.T, f *Fixture) {
 	_, log := f.OK(t, Run{Root: map[string]string{"in/file": "x", "in/link": "-> file"}, Outputs: []string{"/deep/er/out"},

@@ -138,7 +138,13 @@ func makeDev(dir string) error {
 			return err
 		}
 	}
-	return unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID, "")
+	// Each mount, not only the directory: where hewn is run by the machine's root, actions own the devices and could
+	// change their modes for everybody.
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID}
+	if err := unix.MountSetattr(unix.AT_FDCWD, dir, unix.AT_RECURSIVE, &attr); err != nil {
+		return fmt.Errorf("make /dev read-only: %w", err)
+	}
+	return nil
 }
 
 // serveHost runs functions that need the host's mounts, on the calling thread, for ever.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // script does several small things to files, one an argument: verb:path[:value].
@@ -128,6 +129,14 @@ func devices([]string) {
 	check(os.WriteFile(os.Getenv("HOME")+"/x", []byte("x"), 0o600))
 	if err := os.WriteFile("/dev/new", nil, 0o600); err == nil {
 		fail("/dev can be written to")
+	}
+	for _, d := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+		if err := os.Chmod("/dev/"+d, 0o666); err == nil {
+			fail("the mode of /dev/%s can be changed", d)
+		}
+		if err := os.Chtimes("/dev/"+d, time.Now(), time.Now()); err == nil {
+			fail("the times of /dev/%s can be changed", d)
+		}
 	}
 	for _, l := range []string{"fd", "stdin", "stdout", "stderr", "ptmx"} {
 		_, err := os.Readlink("/dev/" + l)
