@@ -95,6 +95,7 @@ func TestMessagesAreTheProtocols(t *testing.T) {
 			{Name: "Arch", Value: a.Platform.Arch}, {Name: "OSFamily", Value: a.Platform.OS},
 			{Name: "hewn-sandbox", Value: action.Contract}, {Name: "hewn-user", Value: user},
 		}}
+		//lint:ignore SA1019 clusters of before version 2.2 read it here
 		c := &repb.Command{Arguments: a.Args, Platform: p, WorkingDirectory: strings.TrimPrefix(a.Dir, "/")}
 		for _, kv := range a.Env {
 			k, v, _ := strings.Cut(kv, "=")

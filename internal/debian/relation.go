@@ -94,8 +94,8 @@ func parseAtom(s string) (atom, error) {
 	if rest == "" {
 		return a, nil
 	}
-	bound, ok := strings.CutPrefix(rest, "(")
-	if bound, ok = strings.CutSuffix(bound, ")"); !ok {
+	bound, ok := strings.CutSuffix(strings.TrimPrefix(rest, "("), ")")
+	if !ok {
 		return a, fmt.Errorf("%q: want `name (op version)`", text)
 	}
 	bound = strings.TrimSpace(bound)

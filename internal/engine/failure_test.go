@@ -140,6 +140,7 @@ func TestFailureTexts(t *testing.T) {
 		{"native-panic", func(w *world) engine.Step {
 			w.natives = append(w.natives, engine.NativeDef{Name: "wheel-install", Version: 2, Run: func(context.Context, engine.NativeCall) (tree.Tree, error) {
 				var m map[string]int
+				//lint:ignore SA5000 the step has to panic
 				m["x"]++
 				return tree.Tree{}, nil
 			}})

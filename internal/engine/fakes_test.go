@@ -275,7 +275,6 @@ type fakeExecutor struct {
 	most    int
 	delay   time.Duration
 	outcome func(r executor.Request) *executor.Outcome
-	merged  bool // read the root from Action.Root and not from the layers
 }
 
 func (x *fakeExecutor) Execute(ctx context.Context, r executor.Request) (*executor.Outcome, error) {

@@ -100,7 +100,7 @@ func TestUpdateModes(t *testing.T) {
 	if r.asked != 0 || len(l.Diff(old)) != 0 {
 		t.Errorf("--missing resolved %d times and moved %v", r.asked, l.Diff(old))
 	}
-	l = updated(t, old, r, Missing, false, root("a", "x", "more"))
+	updated(t, old, r, Missing, false, root("a", "x", "more"))
 	if r.asked != 1 {
 		t.Errorf("--missing kept the answer to another request")
 	}
