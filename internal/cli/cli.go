@@ -183,7 +183,7 @@ its targets (default: the recipe's own default).`,
 		},
 	}
 	c.flags.register(root.PersistentFlags(), c.sys)
-	root.AddCommand(c.build(), c.fetch(), c.test(), c.up(), c.run(), c.update(), c.targets(), c.log(), c.doctor(), c.version())
+	root.AddCommand(c.build(), c.fetch(), c.test(), c.up(), c.run(), c.update(), c.targets(), c.log(), c.doctor(), c.start(), c.eject(), c.version())
 	return root
 }
 
