@@ -13,6 +13,7 @@ import (
 func TestConformance(t *testing.T) {
 	for _, mode := range []sandbox.Mode{sandbox.ModeOverlay, sandbox.ModeTmpfs, sandbox.ModeCopy} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			_, f, _ := setUp(t, mode)
 			executortest.Test(t, func(*testing.T) *executortest.Fixture { return f })
 		})
@@ -23,6 +24,7 @@ func TestConformance(t *testing.T) {
 func TestSessions(t *testing.T) {
 	for _, mode := range []sandbox.Mode{sandbox.ModeOverlay, sandbox.ModeTmpfs, sandbox.ModeCopy} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			sb, f, _ := setUp(t, mode)
 			executortest.TestSessions(t, func(*testing.T) (*executortest.Fixture, executor.Sessions) { return f, sb })
 		})

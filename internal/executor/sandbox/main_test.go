@@ -85,6 +85,7 @@ func asUser(t *testing.T) {
 		return // this is the ordinary user
 	}
 	t.Run("User", func(t *testing.T) {
+		t.Parallel()
 		dir, err := os.MkdirTemp("/tmp", "hewn-user-")
 		if err != nil {
 			t.Fatal(err)

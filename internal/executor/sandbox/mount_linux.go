@@ -15,7 +15,6 @@ import (
 type places struct {
 	lowers []string
 	dir    string // the root's directory on the host: upper and work, or the copy
-	binds  []string
 }
 
 // locate attaches what a root needs.

@@ -51,7 +51,6 @@ type clientSession struct {
 	running  map[*running]bool
 	dirs     []string
 	releases []func()
-	forwards sync.WaitGroup
 }
 
 var errClosed = errors.New("the session is closed")
