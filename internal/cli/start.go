@@ -121,4 +121,3 @@ func writeNew(name, text string) error {
 	}
 	return nil
 }
-
