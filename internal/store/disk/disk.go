@@ -9,7 +9,7 @@
 //	<dir>/v1/cas/xx/HEX-SIZE  a larger blob, mode 0644; with `.x` at the end: the same, mode 0755
 //	<dir>/v1/views/HEX/       a tree as a directory, hard links into cas/
 //	<dir>/v1/kv/KIND/xx/HEX   traces, build records, logs: one small file each
-//	<dir>/v1/locks/           locks between processes, one file each while held
+//	<dir>/v1/locks/steps      locks between processes: one byte for each that is held
 //	<dir>/v1/tmp/             one directory a process, reclaimed when its owner is gone
 //
 // docs/adr/0003-store-on-disk.md says why it is so and which guarantee rests on what.

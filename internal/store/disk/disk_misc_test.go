@@ -173,8 +173,18 @@ func TestLock(t *testing.T) {
 		t.Errorf("waiting for a lock: %v", err)
 	}
 	unlock()
-	if left, _ := os.ReadDir(dir + "/v1/locks"); len(left) != 0 {
-		t.Errorf("%d lock files are left", len(left))
+	again, err := stores[1].Lock(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := stores[0].Lock(t.Context(), "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	other()
+	if left, err := os.ReadDir(dir + "/v1/locks"); err != nil || len(left) != 1 {
+		t.Errorf("%d lock files (%v): keys must not have files of their own", len(left), err)
 	}
 }
 

@@ -19,6 +19,10 @@ func bootID() string {
 	return fmt.Sprint(tv.Sec)
 }
 
+// setLockOfOpenFile is the command for locks that belong to an open file and not to a process: F_OFD_SETLK, which the
+// kernel has and package unix does not name.
+const setLockOfOpenFile = 90
+
 // syncFS makes everything durable that can be made so here.
 func syncFS(*os.File) error { return unix.Sync() }
 

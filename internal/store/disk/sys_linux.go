@@ -18,6 +18,9 @@ func bootID() string {
 	return strings.TrimSpace(string(b))
 }
 
+// setLockOfOpenFile is the command for locks that belong to an open file and not to a process.
+const setLockOfOpenFile = unix.F_OFD_SETLK
+
 // syncFS makes everything on the file system that f is on durable.
 func syncFS(f *os.File) error { return unix.Syncfs(int(f.Fd())) }
 

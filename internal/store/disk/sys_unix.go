@@ -36,6 +36,23 @@ func flock(f *os.File, how int) error {
 	}
 }
 
+// lockByte locks one byte of an open file, wherever its end is, or fails with errLocked.
+func lockByte(f *os.File, at int64) error {
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: at, Len: 1}
+	for {
+		err := unix.FcntlFlock(f.Fd(), setLockOfOpenFile, &l)
+		switch err {
+		case nil:
+			return nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN, unix.EACCES:
+			return errLocked
+		}
+		return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+}
+
 // sameFile says that path still names the file that f has open.
 func sameFile(f *os.File, path string) bool {
 	a, err := f.Stat()
