@@ -73,12 +73,16 @@ const (
 	baseCandidates = 12  // how many of the newest views are looked at
 	baseReads      = 100 // how many directories are compared with each
 	subtreeScore   = 50  // what an equal subtree counts for, in equal files
+	worthBase      = 32  // how many entries a tree must have: looking at the views costs about as much as making so many
 )
 
 // similarView gives the one of the newest views that has most in common with t.
 func (s *Store) similarView(ctx context.Context, t tree.Tree) baseDir {
 	var best baseDir
 	most := 0
+	if s.entriesUpTo(ctx, t, worthBase) < worthBase {
+		return best
+	}
 	for _, v := range s.newestViews() {
 		budget := baseReads
 		if n := s.inCommon(ctx, t, v.tree, &budget); n > most {
@@ -86,6 +90,22 @@ func (s *Store) similarView(ctx context.Context, t tree.Tree) baseDir {
 		}
 	}
 	return best
+}
+
+// entriesUpTo counts the entries of t and of the directories in it, and stops at limit.
+func (s *Store) entriesUpTo(ctx context.Context, t tree.Tree, limit int) int {
+	d, err := s.Directory(ctx, t)
+	if err != nil {
+		return limit // whoever makes the view will say it better
+	}
+	n := len(d.Files) + len(d.Links) + len(d.Dirs)
+	for _, sub := range d.Dirs {
+		if n >= limit {
+			break
+		}
+		n += s.entriesUpTo(ctx, sub.Tree, limit-n)
+	}
+	return n
 }
 
 func (s *Store) newestViews() []baseDir {
