@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -187,7 +188,19 @@ func (c *command) newClient() *fetch.Client {
 		TLSHandshakeTimeout:   20 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
 	}
-	return &fetch.Client{HTTP: &http.Client{Transport: t}, Offline: c.flags.offline, Credentials: netrc(filepath.Join(c.sys.home(), ".netrc"))}
+	return &fetch.Client{HTTP: &http.Client{Transport: t, CheckRedirect: checkRedirect}, Offline: c.flags.offline, Credentials: netrc(filepath.Join(c.sys.home(), ".netrc"))}
+}
+
+// checkRedirect follows what a mirror says, but never out of TLS: credentials and what is asked for would be there to
+// read.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("it redirects more than ten times")
+	}
+	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return fmt.Errorf("it redirects from https to %s", req.URL.Scheme)
+	}
+	return nil
 }
 
 func aliases(p *place) map[string][]string {
