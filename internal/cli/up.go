@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/executor"
@@ -129,7 +130,12 @@ func (c *command) run() *cobra.Command {
 		Short: "Run a command inside a target, for example `hewn run authentik -- ak shell`",
 		Long: `Build a target and run a command in it, with a private copy of the tree and no network. Where the recipe declares an
 application on that target, its environment is set as well. hewn ends with the command's exit code.`,
-		Args: cobra.MinimumNArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return diag.Inputf("usage", "`hewn run` needs a reference and a command").Hint("for example: hewn run authentik -- ak shell")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return c.runInside(cmd.Context(), args[0], args[1:]) },
 	}
 }
