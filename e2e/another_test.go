@@ -28,6 +28,7 @@ func (w *world) another(t *testing.T) {
 		w.buildAll(t)
 	}
 	p := w.stranger(t, filepath.Join(w.dir, "somebody's home"))
+	w.shareOrigins(t, p)
 	o := p.must(t, "fetch", miniature)
 	t.Logf("fetch into an empty store: %s", o)
 	if ran := actions(o.stderr); len(ran) > 0 {
@@ -120,6 +121,31 @@ func copyConfiguration(t *testing.T, home string) {
 			copyFile(t, filepath.Join(mine, name), filepath.Join(home, name))
 		}
 	}
+}
+
+// shareOrigins tells the other, in hewn.toml, those origins that only this user finds: by a tool that lies in this
+// user's home, for example.
+func (w *world) shareOrigins(t *testing.T, p person) {
+	t.Helper()
+	mine, theirs := w.first.origins(t), p.origins(t)
+	f, err := os.OpenFile(filepath.Join(p.dir, miniature, "hewn.toml"), os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
+	defer f.Close()
+	for _, eco := range ecosystems {
+		if len(theirs[eco]) == 0 && len(mine[eco]) > 0 {
+			t.Logf("the other user finds no origin for %s and is told", eco)
+			_, err := fmt.Fprintf(f, "\n[mirror.%s]\nurls = [%s]\n", eco, quoted(mine[eco]))
+			must(t, err)
+		}
+	}
+}
+
+func quoted(texts []string) string {
+	var out []string
+	for _, s := range texts {
+		out = append(out, strconv.Quote(s))
+	}
+	return strings.Join(out, ", ")
 }
 
 // runOtherwise is the test's program as a launcher: it gives this process another host name, umask and user, and then

@@ -21,6 +21,7 @@ func TestMiniature(t *testing.T) {
 			t.FailNow() // nothing after it would tell anything
 		}
 	}
+	part("doctor", w.doctor)
 	part("up from nothing", w.upFromNothing)
 	part("then up again, and killed", w.upAgain)
 	part("build all", w.buildAll)
@@ -30,6 +31,43 @@ func TestMiniature(t *testing.T) {
 	part("then looking at it", w.looking)
 	part("then actions without layers", w.alone)
 	part("then another store, user and place", w.another)
+}
+
+// ecosystems are those whose registries the miniature needs, in doctor's words.
+var ecosystems = []string{"debian", "go", "maven", "npm", "pypi"}
+
+// doctor says whether the rest can work at all.
+func (w *world) doctor(t *testing.T) {
+	o := w.first.must(t, "doctor", miniature)
+	for _, want := range []string{"sandbox\n", "yes  user namespaces", "git      /"} {
+		if !strings.Contains(o.stdout, want) {
+			t.Errorf("`hewn doctor` does not say %q", want)
+		}
+	}
+	found := w.first.origins(t)
+	for _, eco := range ecosystems {
+		if len(found[eco]) == 0 {
+			t.Errorf("`hewn doctor` finds no origin for %s: configure one, or install the tool that knows it", eco)
+		}
+	}
+	t.Logf("%s", o)
+}
+
+// origins gives the addresses that `hewn doctor` lists, by ecosystem.
+func (p person) origins(t *testing.T) map[string][]string {
+	t.Helper()
+	_, list, _ := strings.Cut(p.must(t, "doctor", miniature).stdout, "\norigins ")
+	found, eco := map[string][]string{}, ""
+	for l := range strings.Lines(list) {
+		words := strings.Fields(l)
+		switch {
+		case len(words) == 1 && strings.HasPrefix(l, "  "):
+			eco = words[0]
+		case len(words) > 2 && words[1] == "from" && strings.Contains(words[0], "://"):
+			found[eco] = append(found[eco], words[0])
+		}
+	}
+	return found
 }
 
 // upFromNothing is what a person with a fresh machine does.
