@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a command line to be measured.
+type process struct {
+	args []string
+	env  []string
+	dir  string
+}
+
+// measured is one run: the time until it ended, the processor time of it and of all that it waited for, and its largest
+// resident set (of hewn alone where hewn starts a server: the larger of the two).
+type measured struct {
+	wall, cpu time.Duration
+	rss       int64 // bytes
+	out       string
+}
+
+func (p process) run(ctx context.Context) (measured, error) {
+	cmd := exec.CommandContext(ctx, p.args[0], p.args[1:]...)
+	cmd.Env, cmd.Dir = p.env, p.dir
+	var out, text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &text
+	begin := time.Now()
+	err := cmd.Run()
+	m := measured{wall: time.Since(begin), out: out.String()}
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(text.String()+out.String()), "\n")
+		return m, fmt.Errorf("%s: %w\n%s", strings.Join(p.args, " "), err, strings.Join(lines[max(0, len(lines)-20):], "\n"))
+	}
+	use := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	m.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	m.rss = use.Maxrss << 10
+	return m, nil
+}
+
+// series runs p n times.
+type series struct {
+	walls, cpus []time.Duration
+	rss         int64
+}
+
+func (s *series) add(m measured) {
+	s.walls, s.cpus, s.rss = append(s.walls, m.wall), append(s.cpus, m.cpu), max(s.rss, m.rss)
+}
+
+func (s *series) String() string {
+	return fmt.Sprintf("%s (cpu %s, %d MB)", short(median(s.walls)), short(median(s.cpus)), s.rss>>20)
+}
+
+func (b *bench) repeat(ctx context.Context, n int, p process) (*series, error) {
+	s := &series{}
+	for range n {
+		m, err := p.run(ctx)
+		if err != nil {
+			return nil, err
+		}
+		b.say("%s: %s, cpu %s", strings.Join(p.args, " "), short(m.wall), short(m.cpu))
+		s.add(m)
+	}
+	return s, nil
+}
+
+func short(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	case d < 100*time.Second:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
