@@ -222,7 +222,7 @@ func untouched(ts *testscript.TestScript, _ bool, _ []string) {
 // leftovers are the temporary files and roots in a store.
 func leftovers(store string) []string {
 	var left []string
-	for _, pattern := range []string{"*/tmp/*", "*/sandbox/run-*"} {
+	for _, pattern := range []string{"*/tmp/*", "*/sandbox/run-*", "*/sandbox/dead-*"} {
 		found, _ := filepath.Glob(filepath.Join(store, pattern))
 		left = append(left, found...)
 	}

@@ -9,9 +9,6 @@ import (
 	"hewn.example/hewn/internal/executor"
 )
 
-// staleAfter says that a directory that nobody has locked is not one that is just being made.
-func staleAfter(made time.Time) bool { return time.Since(made) > time.Minute }
-
 // rules tell from the end of a failure's log what of the sandbox is in the way. They are about what cannot work here
 // whatever the machine, not about the program.
 var rules = []struct {

@@ -49,14 +49,8 @@ func New(conf Config) (*Sandbox, error) {
 	if err := os.MkdirAll(temp, 0o700); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	sweep(temp)
-	dir, err := os.MkdirTemp(temp, "run-")
+	dir, lock, err := newRun(temp)
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
-	lock, err := lockDir(dir)
-	if err != nil {
-		os.RemoveAll(dir)
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	s := &Sandbox{conf: conf, dir: dir, lock: lock, client: &client{dir: dir, roots: conf.Roots}, skeleton: filepath.Join(dir, "skeleton")}
@@ -124,33 +118,62 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// sweep removes the directories of processes that are gone. Errors don't matter: the next one tries again.
-func sweep(temp string) {
-	entries, err := os.ReadDir(temp)
+// newRun makes the directory of this process, and removes those of processes that are gone. While a directory is made or
+// looked at nobody else makes one: so one without a lock has no living process, which was killed while it made or removed
+// it.
+func newRun(temp string) (dir string, lock *os.File, err error) {
+	guard, err := os.OpenFile(filepath.Join(temp, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return
+		return "", nil, err
 	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "run-") {
-			continue
-		}
-		dir := filepath.Join(temp, e.Name())
+	defer guard.Close()
+	if err := unix.Flock(int(guard.Fd()), unix.LOCK_EX); err != nil {
+		return "", nil, err
+	}
+	bury(temp)
+	if dir, err = os.MkdirTemp(temp, "run-"); err != nil {
+		return "", nil, err
+	}
+	if lock, err = lockDir(dir); err != nil {
+		os.RemoveAll(dir)
+		return "", nil, err
+	}
+	guard.Close() // what is dead takes long to remove, and anybody may do it
+	sweep(temp)
+	return dir, lock, nil
+}
+
+// bury renames the directories of processes that are gone.
+func bury(temp string) {
+	for _, dir := range named(temp, "run-") {
 		f, err := os.Open(filepath.Join(dir, "lock"))
-		if errors.Is(err, fs.ErrNotExist) {
-			// Killed between mkdir and lock, or just being made: only the first stays as it is for long.
-			if info, err := e.Info(); err == nil && staleAfter(info.ModTime()) {
-				removeAll(dir)
-			}
-			continue
+		gone := errors.Is(err, fs.ErrNotExist)
+		if err == nil {
+			gone = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+			f.Close()
 		}
-		if err != nil {
-			continue
+		if gone {
+			_ = os.Rename(dir, filepath.Join(temp, "dead-"+filepath.Base(dir))) // else the next one tries again
 		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			removeAll(dir)
-		}
-		f.Close()
 	}
+}
+
+// sweep removes what was buried. Errors don't matter: the next one tries again.
+func sweep(temp string) {
+	for _, dir := range named(temp, "dead-") {
+		removeAll(dir)
+	}
+}
+
+func named(temp, prefix string) []string {
+	var out []string
+	entries, _ := os.ReadDir(temp) // what cannot be read is looked at by the next one
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			out = append(out, filepath.Join(temp, e.Name()))
+		}
+	}
+	return out
 }
 
 // removeAll removes a directory that an action wrote to, whatever modes it set.
