@@ -84,7 +84,8 @@ func serve(port, state string) {
 	b, err := os.ReadFile(f.Name())
 	check(err)
 	// A child that would outlive this, were it let.
-	child := exec.Command("/proc/self/exe", "sleep")
+	child := exec.Command("/proc/self/exe", append([]string{"sleep"}, os.Args[4:]...)...)
+	child.Args[0] = "helper"
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	check(child.Start())
 	done := make(chan os.Signal, 1)
