@@ -73,6 +73,13 @@ type Views interface {
 	View(ctx context.Context, t tree.Tree) (path string, release func(), err error)
 }
 
+// LayeredViews is what Views that can be laid over one another offer besides.
+type LayeredViews interface {
+	// ViewLayers gives directories that show t when they are mounted over one another, the first on top. It can be much
+	// faster than a view of its own for a tree that differs little from one before.
+	ViewLayers(ctx context.Context, t tree.Tree) (paths []string, release func(), err error)
+}
+
 // ReadBlob reads a blob of at most limit bytes into memory.
 func ReadBlob(ctx context.Context, s Blobs, d digest.Digest, limit int64) ([]byte, error) {
 	if d.Size() > limit {

@@ -42,7 +42,9 @@ func parts(layers []executor.Layer) []tree.Part {
 	return out
 }
 
-// views gives a directory for each tree, and one function that releases them all.
+// views gives directories that show the trees when they are mounted over one another, and one function that releases
+// them all. Those of one tree come together and in their order: where one of them has an older content of a path, the
+// one with the tree's own content lies above it.
 func views(ctx context.Context, v store.Views, trees []tree.Tree) (paths []string, release func(), err error) {
 	var releases []func()
 	release = func() {
@@ -56,13 +58,13 @@ func views(ctx context.Context, v store.Views, trees []tree.Tree) (paths []strin
 			continue
 		}
 		seen[t] = true
-		p, done, err := v.View(ctx, t)
+		p, done, err := view(ctx, v, t)
 		if err != nil {
 			release()
 			return nil, nil, fmt.Errorf("make a view of tree %s: %w", t.Digest().Short(), err)
 		}
 		releases = append(releases, done)
-		paths = append(paths, p)
+		paths = append(paths, p...)
 	}
 	if len(paths) == 0 {
 		p, done, err := v.View(ctx, tree.Empty)
@@ -72,4 +74,12 @@ func views(ctx context.Context, v store.Views, trees []tree.Tree) (paths []strin
 		return []string{p}, done, nil
 	}
 	return paths, release, nil
+}
+
+func view(ctx context.Context, v store.Views, t tree.Tree) ([]string, func(), error) {
+	if l, ok := v.(store.LayeredViews); ok {
+		return l.ViewLayers(ctx, t)
+	}
+	p, done, err := v.View(ctx, t)
+	return []string{p}, done, err
 }

@@ -70,7 +70,7 @@ func (b *baseDir) sub(name string) baseDir {
 }
 
 const (
-	baseCandidates = 12  // how many of the newest views are looked at
+	baseCandidates = 24  // how many of the newest views are looked at
 	baseReads      = 100 // how many directories are compared with each
 	subtreeScore   = 50  // what an equal subtree counts for, in equal files
 	worthBase      = 32  // how many entries a tree must have: looking at the views costs about as much as making so many
@@ -78,18 +78,28 @@ const (
 
 // similarView gives the one of the newest views that has most in common with t.
 func (s *Store) similarView(ctx context.Context, t tree.Tree) baseDir {
-	var best baseDir
-	most := 0
 	if s.entriesUpTo(ctx, t, worthBase) < worthBase {
-		return best
+		return baseDir{}
 	}
+	if all := s.similarViews(ctx, t); len(all) > 0 {
+		return all[0]
+	}
+	return baseDir{}
+}
+
+// similarViews gives those of the newest views that have anything in common with t, those with most first.
+func (s *Store) similarViews(ctx context.Context, t tree.Tree) []baseDir {
+	var out []baseDir
+	common := map[tree.Tree]int{}
 	for _, v := range s.newestViews() {
 		budget := baseReads
-		if n := s.inCommon(ctx, t, v.tree, &budget); n > most {
-			best, most = v, n
+		if n := s.inCommon(ctx, t, v.tree, &budget); n > 0 {
+			common[v.tree] = n
+			out = append(out, v)
 		}
 	}
-	return best
+	slices.SortStableFunc(out, func(a, b baseDir) int { return common[b.tree] - common[a.tree] })
+	return out
 }
 
 // entriesUpTo counts the entries of t and of the directories in it, and stops at limit.
