@@ -134,28 +134,56 @@ func BenchmarkView30k(b *testing.B) {
 	}
 }
 
-// A view that differs from an existing one in one file of 30,000.
+// A view that differs from an existing one in one file of 30,000: one of its own, and one to be mounted over that.
 func BenchmarkViewOneFileChanged(b *testing.B) {
-	s := open(b, b.TempDir())
-	t := thirtyThousand(b, s)
-	if _, _, err := s.View(b.Context(), t); err != nil {
+	for _, c := range []struct {
+		name string
+		make func(*disk.Store, tree.Tree) error
+	}{
+		{"alone", func(s *disk.Store, t tree.Tree) error { _, _, err := s.View(b.Context(), t); return err }},
+		{"layers", func(s *disk.Store, t tree.Tree) error { _, _, err := s.ViewLayers(b.Context(), t); return err }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := open(b, b.TempDir())
+			t := thirtyThousand(b, s)
+			if _, _, err := s.View(b.Context(), t); err != nil {
+				b.Fatal(err)
+			}
+			defer reportCPU(b)()
+			for i := 0; b.Loop(); i++ {
+				if err := c.make(s, changed(b, s, t, i)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// changed is t with one file more.
+func changed(b *testing.B, s *disk.Store, t tree.Tree, i int) tree.Tree {
+	d, err := s.Put(b.Context(), fmt.Append(nil, "changed ", i))
+	if err != nil {
 		b.Fatal(err)
 	}
+	builder := tree.NewBuilder()
+	if err := builder.File("pkg7/dist/m3/f.js", d, false); err != nil {
+		b.Fatal(err)
+	}
+	top, err := tree.Overlay(b.Context(), s, tree.Part{Tree: t}, tree.Part{Tree: finish(b, s, builder)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return top
+}
+
+// Views of one file each, as the outputs of small steps have them, in a store that gets more and more of them.
+func BenchmarkViewsOfOneFile(b *testing.B) {
+	s := open(b, b.TempDir())
 	defer reportCPU(b)()
 	for i := 0; b.Loop(); i++ {
-		d, err := s.Put(b.Context(), fmt.Append(nil, "changed ", i))
-		if err != nil {
-			b.Fatal(err)
-		}
 		builder := tree.NewBuilder()
-		if err := builder.File("pkg7/dist/m3/f.js", d, false); err != nil {
-			b.Fatal(err)
-		}
-		top, err := tree.Overlay(b.Context(), s, tree.Part{Tree: t}, tree.Part{Tree: finish(b, s, builder)})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, _, err := s.View(b.Context(), top); err != nil {
+		file(b, s, builder, "out/file", fmt.Append(nil, "content ", i), false)
+		if _, _, err := s.View(b.Context(), finish(b, s, builder)); err != nil {
 			b.Fatal(err)
 		}
 	}
