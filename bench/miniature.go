@@ -34,7 +34,7 @@ func (b *bench) noop(ctx context.Context) error {
 		return err
 	}
 	b.table.add(row{"nothing changed: build of the miniature", "30 ms, 60 MB", s.String(), ratio(median(s.walls), 30*time.Millisecond),
-		"start of a Go program of 20 MB, one stat a source file"})
+		"start of the program (7 ms for its libraries), one stat a source file"})
 	return nil
 }
 
@@ -97,7 +97,7 @@ func (b *bench) python(ctx context.Context) error {
 	b.table.add(row{"one line of Python changed, to the digest", "0.5 s", digest.String(), ratio(median(digest.walls), time.Second/2),
 		"steps of the backend that look at the source; no web or Go step"})
 	b.table.add(row{"the same, and a command has run in the new root", "-", mounted.String(), "",
-		"one view: a name for each file that changed directory, start of the sandbox"})
+		"two processes; a view of what changed over the view before, the sandbox's server"})
 	return nil
 }
 

@@ -17,8 +17,8 @@ type process struct {
 	dir  string
 }
 
-// measured is one run: the time until it ended, the processor time of it and of all that it waited for, and its largest
-// resident set (of hewn alone where hewn starts a server: the larger of the two).
+// measured is one run: the time until it ended, the processor time of it and of all that it waited for, and the resident
+// set of the largest of these processes, which is a compiler where one ran.
 type measured struct {
 	wall, cpu time.Duration
 	rss       int64 // bytes
@@ -43,7 +43,7 @@ func (p process) run(ctx context.Context) (measured, error) {
 	return m, nil
 }
 
-// series runs p n times.
+// series is what came of several runs of one thing.
 type series struct {
 	walls, cpus []time.Duration
 	rss         int64
