@@ -53,7 +53,7 @@ type invocation struct {
 	err    error
 }
 
-// ended is what an invocation left.
+// outcome is what an invocation left.
 type outcome struct {
 	code    int
 	stdout  string

@@ -34,12 +34,18 @@ const clockTick = time.Second / 100 // USER_HZ, which is 100 everywhere
 func watchProcess(pid int) *watch {
 	w := &watch{pid: pid, quit: make(chan struct{}), seen: map[process]bool{}}
 	w.done.Go(func() {
+		// Often at first, since a run with nothing to do ends within milliseconds. The peak that the kernel reports at
+		// the end is no use: a process inherits that of the one which started it.
+		pause := time.Millisecond
 		for n := 0; ; n++ {
-			w.look(n%5 == 0)
+			w.look(n > 50 && n%5 == 0)
 			select {
 			case <-w.quit:
 				return
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(pause):
+			}
+			if n == 50 {
+				pause = 50 * time.Millisecond
 			}
 		}
 	})
