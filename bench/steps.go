@@ -203,8 +203,6 @@ func (b *bench) coldSteps(ctx context.Context) error {
 		}
 		them.add(t)
 		b.say("cold steps: hewn %s (cpu %s), ninja %s (cpu %s)", short(m.wall), short(m.cpu), short(t.wall), short(t.cpu))
-		_ = os.RemoveAll(nj)
-		_ = os.RemoveAll(store)
 	}
 	b.table.add(row{fmt.Sprintf("%d sandboxed steps, cold, %d at a time", n, b.jobs), "1.2 x ninja+bwrap", us.String() + "; ninja+bwrap " + them.String(),
 		fmt.Sprintf("%.2f of ninja+bwrap", median(us.walls).Seconds()/median(them.walls).Seconds()),
