@@ -75,11 +75,12 @@ func (l *lines) Write(p []byte) (int, error) {
 		if i < 0 && len(l.rest) < maxLine {
 			return len(p), nil
 		}
+		next := i + 1
 		if i < 0 {
-			i = maxLine - 1
+			i, next = maxLine, maxLine
 		}
 		l.tell(string(bytes.TrimRight(l.rest[:i], "\r")))
-		l.rest = append(l.rest[:0], l.rest[i+1:]...)
+		l.rest = append(l.rest[:0], l.rest[next:]...)
 	}
 }
 
