@@ -37,6 +37,7 @@ func (w *world) another(t *testing.T) {
 	p = p.offline()
 	got, o := p.build(t, append([]string{"--offline", "--jobs", "1"}, references(w.targets(t))...)...)
 	t.Logf("build --offline --jobs 1 of all targets without a network: %s; %d actions", o, len(of(o.started, "action")))
+	t.Logf("the slowest: %s", slowest(o.stderr, 8))
 	if fetched := of(o.started, "fetch"); len(fetched) > 0 {
 		t.Errorf("fetched during the build: %q", fetched)
 	}

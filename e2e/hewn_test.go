@@ -5,6 +5,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -147,6 +148,30 @@ func startedSteps(stderr string) []step {
 		}
 	}
 	return out
+}
+
+// slowest tells of the n actions that took longest, from --progress=json.
+func slowest(stderr string, n int) string {
+	type done struct {
+		Label, Kind string
+		Seconds     float64
+	}
+	var all []done
+	for l := range strings.Lines(stderr) {
+		var e struct {
+			Event string `json:"event"`
+			Data  done   `json:"data"`
+		}
+		if json.Unmarshal([]byte(l), &e) == nil && e.Event == "StepDone" && e.Data.Kind == "action" {
+			all = append(all, e.Data)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b done) int { return cmp.Compare(b.Seconds, a.Seconds) })
+	var out []string
+	for _, d := range all[:min(n, len(all))] {
+		out = append(out, fmt.Sprintf("%s %.1f s", d.Label, d.Seconds))
+	}
+	return strings.Join(out, ", ")
 }
 
 // of gives the labels of the steps of a kind.
