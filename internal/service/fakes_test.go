@@ -27,6 +27,7 @@ type fakeSessions struct {
 
 	mu     sync.Mutex
 	log    []string
+	dead   chan struct{} // closed with the session
 	mounts map[string]executor.Root
 	procs  map[string]executor.Process // the last of each root
 }
@@ -44,6 +45,7 @@ func (f *fakeSessions) notes() []string {
 }
 
 func (f *fakeSessions) Open(context.Context, string) (executor.Session, error) {
+	f.dead = make(chan struct{})
 	f.mounts, f.procs = map[string]executor.Root{}, map[string]executor.Process{}
 	return f, nil
 }
@@ -78,8 +80,12 @@ func (f *fakeSessions) Start(_ context.Context, p executor.Process) (executor.Ru
 }
 
 func (r *fakeProc) Wait() (int, error) {
-	<-r.ended
-	return r.code, nil
+	select {
+	case <-r.ended:
+		return r.code, nil
+	case <-r.f.dead:
+		return 128 + int(syscall.SIGKILL), nil
+	}
 }
 
 func (r *fakeProc) Signal(sig int) error {
@@ -97,6 +103,7 @@ func (f *fakeSessions) Forward(_ context.Context, l net.Listener, addr string) e
 // Close is the end of every process, as in the sandbox.
 func (f *fakeSessions) Close(time.Duration) error {
 	f.note("close")
+	close(f.dead)
 	return nil
 }
 
@@ -117,8 +124,7 @@ func obedient(p executor.Process, signals <-chan int) int {
 		return 3
 	case "stubborn":
 		<-signals
-		time.Sleep(50 * time.Millisecond)
-		return 128 + int(syscall.SIGKILL)
+		<-signals // only the session's end stops it
 	}
 	return 128 + <-signals
 }

@@ -158,9 +158,8 @@ func TestFailures(t *testing.T) {
 			if c.tail > 0 && (!errors.As(err, &p) || len(p.Detail) != c.tail || p.Detail[0] != "line 11" || p.Detail[29] != "line 40") {
 				t.Errorf("the last lines are %q", p.Detail)
 			}
-			notes := f.notes()
-			if notes[len(notes)-1] != "close" {
-				t.Errorf("it did %q", notes)
+			if !slices.Contains(f.notes(), "close") {
+				t.Errorf("it did %q", f.notes())
 			}
 		})
 	}
@@ -211,7 +210,7 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	notes := f.notes()
-	if !slices.Contains(notes, "signal 15 to run") || notes[len(notes)-1] != "close" {
+	if !slices.Contains(notes, "signal 15 to run") || !slices.Contains(notes, "close") {
 		t.Errorf("it did %q", notes)
 	}
 }
