@@ -121,13 +121,14 @@ func said(ts *testscript.TestScript, _ bool, _ []string) {
 
 func registry(ts *testscript.TestScript, _ bool, _ []string) {
 	files := http.FileServer(http.Dir(ts.MkAbs("www")))
+	work := ts.Getenv("WORK")
 	var mu sync.Mutex
 	var asked []string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		asked = append(asked, r.URL.Path+"\n")
 		slices.Sort(asked)
-		err := os.WriteFile(filepath.Join(ts.Getenv("WORK"), "asked"), []byte(strings.Join(asked, "")), 0o644)
+		err := os.WriteFile(filepath.Join(work, "asked"), []byte(strings.Join(asked, "")), 0o644)
 		mu.Unlock()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusTeapot)
