@@ -6,8 +6,9 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
 // row is one line of the table, all texts.
@@ -45,23 +46,12 @@ func (t *table) print(w io.Writer) {
 
 // machine says on what this was measured, and how busy that was.
 func machine() string {
-	var u syscall.Utsname
+	var u unix.Utsname
 	kernel := "?"
-	if syscall.Uname(&u) == nil {
-		kernel = text(u.Release[:])
+	if unix.Uname(&u) == nil {
+		kernel = unix.ByteSliceToString(u.Release[:])
 	}
 	load, _ := os.ReadFile("/proc/loadavg")
 	words := append(strings.Fields(string(load)), "?", "?")
 	return fmt.Sprintf("%d processors, Linux %s, %s; load %s (1 min), %s (5 min) at the end", runtime.NumCPU(), kernel, runtime.Version(), words[0], words[1])
-}
-
-func text[T int8 | uint8](b []T) string {
-	var s strings.Builder
-	for _, c := range b {
-		if c == 0 {
-			break
-		}
-		s.WriteByte(byte(c))
-	}
-	return s.String()
 }
