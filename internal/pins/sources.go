@@ -11,11 +11,10 @@ import (
 
 // SourceDecl is one table of a recipe's sources.toml: where a source comes from unless the workspace says otherwise.
 type SourceDecl struct {
-	Git     string `toml:"git"`     // alias form or URL
-	Rev     string `toml:"rev"`     // tag, branch or commit
-	Archive string `toml:"archive"` // URL of a tar or zip
-	Path    string `toml:"path"`    // a directory, relative to the file
-	Doc     string `toml:"doc"`     // one line for people
+	Git  string `toml:"git"`  // alias form or URL
+	Rev  string `toml:"rev"`  // tag, branch or commit
+	Path string `toml:"path"` // a directory, relative to the file
+	Doc  string `toml:"doc"`  // one line for people
 }
 
 // CheckSources says what is wrong with the tables of a sources.toml.
@@ -27,14 +26,8 @@ func CheckSources(file string, decls map[string]SourceDecl) error {
 	sort.Strings(names)
 	for _, n := range names {
 		d := decls[n]
-		given := 0
-		for _, s := range []string{d.Git, d.Archive, d.Path} {
-			if s != "" {
-				given++
-			}
-		}
-		if given > 1 {
-			return diag.Inputf("bad-source", "a source has one of `git`, `archive` and `path`").
+		if d.Git != "" && d.Path != "" {
+			return diag.Inputf("bad-source", "a source has a `git` or a `path`, not both").
 				At(diag.Position{File: file, Key: n})
 		}
 		if d.Rev != "" && d.Git == "" {
