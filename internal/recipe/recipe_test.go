@@ -412,7 +412,7 @@ func TestLoadErrors(t *testing.T) {
 		"unknown key":     {map[string]string{MainFile: "target('a', len)", SourcesFile: "[app]\nbranch = 'x'"}, "unknown-key", "r/sources.toml:2:1: `app.branch`"},
 		"malformed table": {map[string]string{MainFile: "target('a', len)", SourcesFile: "[app\n"}, "malformed-toml", "r/sources.toml:1:"},
 		"rev alone":       {map[string]string{MainFile: "target('a', len)", SourcesFile: "[b]\npath = '.'\n[app]\npath = '.'\nrev = 'x'"}, "bad-source", "r/sources.toml:5:1: `app.rev`: `rev` goes with `git`"},
-		"two places":      {map[string]string{MainFile: "target('a', len)", SourcesFile: "[app]\ngit = 'a:b'\npath = '.'"}, "bad-source", "a source has one of `git`, `archive` and `path`"},
+		"two places":      {map[string]string{MainFile: "target('a', len)", SourcesFile: "[app]\ngit = 'a:b'\npath = '.'"}, "bad-source", "a source has a `git` or a `path`, not both"},
 		"large file":      {map[string]string{MainFile: "target('a', len)", "x.py": strings.Repeat("#", maxFile+1)}, "recipe-missing", "x.py has 4194305 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
