@@ -38,7 +38,8 @@ func (c *command) build() *cobra.Command {
 		Long: `Build targets to trees and print one line a target: its name and its digest.
 
 With --out DIR the tree is also written to DIR, with --view to a directory of the store. Both are brought up to date,
-not written anew, and are yours: nothing in them is shared with the store.`,
+not written anew, and are yours: nothing in them is shared with the store. Only what differs from the tree that was
+written there before is touched, so a file that you deleted stays away until it changes.`,
 		RunE: func(cmd *cobra.Command, refs []string) error {
 			if len(refs) == 0 {
 				refs = []string{"."}
