@@ -48,7 +48,10 @@ written there before is touched, so a file that you deleted stays away until it 
 				return diag.Inputf("usage", "--out takes one reference, not %d", len(refs))
 			}
 			for _, ref := range refs {
-				if err := c.buildOne(cmd.Context(), ref, out, view, asJSON); err != nil {
+				err := c.with(ref, func(p *place, st *disk.Store) error {
+					return c.buildOne(cmd.Context(), p, st, buildOptions{out, view, asJSON})
+				})
+				if err != nil {
 					return err
 				}
 			}
@@ -61,23 +64,22 @@ written there before is touched, so a file that you deleted stays away until it 
 	return cmd
 }
 
-func (c *command) buildOne(ctx context.Context, ref, out string, view, asJSON bool) error {
+// buildOptions are the flags of `hewn build`.
+type buildOptions struct {
+	out    string
+	view   bool
+	asJSON bool
+}
+
+func (c *command) buildOne(ctx context.Context, p *place, st *disk.Store, o buildOptions) error {
 	start := c.sys.Now()
-	p, err := c.refer(ref)
-	if err != nil {
-		return err
-	}
-	st, err := c.openStore()
-	if err != nil {
-		return err
-	}
-	defer st.Close()
 	res, err := c.buildTarget(ctx, p, st)
 	if err != nil {
 		return err
 	}
 	line := built{Target: res.target, Digest: res.tree.String(), Steps: res.stats}
-	if view && out == "" {
+	out := o.out
+	if o.view && out == "" {
 		out = filepath.Join(st.Dir(), "out", strings.ReplaceAll(res.target, "/", "_"))
 	}
 	if out != "" {
@@ -87,7 +89,7 @@ func (c *command) buildOne(ctx context.Context, ref, out string, view, asJSON bo
 		}
 	}
 	line.Seconds = c.sys.Now().Sub(start).Round(time.Millisecond).Seconds()
-	if asJSON {
+	if o.asJSON {
 		b, err := json.Marshal(line)
 		if err != nil {
 			return err

@@ -22,19 +22,12 @@ func (c *command) test() *cobra.Command {
 not run again until something that it looks at changes.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := c.refer(arg(args))
-			if err != nil {
+			return c.with(arg(args), func(p *place, st *disk.Store) error {
+				_, err := withRepin(cmd.Context(), c, p, st, func(s *shop) (struct{}, error) {
+					return struct{}{}, s.runChecks(cmd.Context())
+				})
 				return err
-			}
-			st, err := c.openStore()
-			if err != nil {
-				return err
-			}
-			defer st.Close()
-			_, err = withRepin(cmd.Context(), c, p, st, func(s *shop) (struct{}, error) {
-				return struct{}{}, s.runChecks(cmd.Context())
 			})
-			return err
 		},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/service"
 	"hewn.example/hewn/internal/spec"
+	"hewn.example/hewn/internal/store/disk"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -28,7 +29,9 @@ and print the address and the first credentials. Ctrl-C stops all of it. Data su
 name or path with --state to start afresh beside it.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.startApp(cmd.Context(), arg(args), state, once)
+			return c.with(arg(args), func(p *place, st *disk.Store) error {
+				return c.startApp(cmd.Context(), p, st, state, once)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", "", "name or path of the state directory (default: one for each workspace)")
@@ -51,16 +54,7 @@ func (c *command) stateDir(state, app, workspace string) string {
 	return filepath.Join(base, "hewn", state)
 }
 
-func (c *command) startApp(ctx context.Context, ref, state string, once bool) error {
-	p, err := c.refer(ref)
-	if err != nil {
-		return err
-	}
-	st, err := c.openStore()
-	if err != nil {
-		return err
-	}
-	defer st.Close()
+func (c *command) startApp(ctx context.Context, p *place, st *disk.Store, state string, once bool) error {
 	rec, err := p.load()
 	if err != nil {
 		return err
@@ -136,20 +130,13 @@ application on that target, its environment is set as well. hewn ends with the c
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return c.runInside(cmd.Context(), args[0], args[1:]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.with(args[0], func(p *place, st *disk.Store) error { return c.runInside(cmd.Context(), p, st, args[1:]) })
+		},
 	}
 }
 
-func (c *command) runInside(ctx context.Context, ref string, args []string) error {
-	p, err := c.refer(ref)
-	if err != nil {
-		return err
-	}
-	st, err := c.openStore()
-	if err != nil {
-		return err
-	}
-	defer st.Close()
+func (c *command) runInside(ctx context.Context, p *place, st *disk.Store, args []string) error {
 	res, err := c.buildTarget(ctx, p, st)
 	if err != nil {
 		return err

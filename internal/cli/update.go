@@ -31,15 +31,6 @@ root/assembled), only those are resolved anew.`,
 			if len(args) > 0 {
 				ref, args = args[0], args[1:]
 			}
-			p, err := c.refer(ref)
-			if err != nil {
-				return err
-			}
-			st, err := c.openStore()
-			if err != nil {
-				return err
-			}
-			defer st.Close()
 			o := updateOptions{mode: pins.All}
 			if missing {
 				o.mode = pins.Missing
@@ -47,17 +38,19 @@ root/assembled), only those are resolved anew.`,
 			if len(args) > 0 {
 				o.mode, o.refresh = pins.Missing, named(args)
 			}
-			changes, err := c.updateLock(cmd.Context(), p, st, o)
-			if err != nil {
-				return err
-			}
-			for _, ch := range changes {
-				c.ui().Result(ch.String())
-			}
-			if len(changes) == 0 {
-				c.ui().Say("nothing moved")
-			}
-			return nil
+			return c.with(ref, func(p *place, st *disk.Store) error {
+				changes, err := c.updateLock(cmd.Context(), p, st, o)
+				if err != nil {
+					return err
+				}
+				for _, ch := range changes {
+					c.ui().Result(ch.String())
+				}
+				if len(changes) == 0 {
+					c.ui().Say("nothing moved")
+				}
+				return nil
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&missing, "missing", false, "only add what is not pinned yet")
@@ -166,24 +159,17 @@ func (c *command) fetch() *cobra.Command {
 		Short: "Bring in everything that a build will need, so that `build --offline` works",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := c.refer(arg(args))
-			if err != nil {
+			return c.with(arg(args), func(p *place, st *disk.Store) error {
+				_, err := withRepin(cmd.Context(), c, p, st, func(s *shop) (struct{}, error) {
+					steps, err := s.everything()
+					if err == nil {
+						err = s.engine.Prefetch(cmd.Context(), steps...)
+					}
+					c.ui().Finish()
+					return struct{}{}, err
+				})
 				return err
-			}
-			st, err := c.openStore()
-			if err != nil {
-				return err
-			}
-			defer st.Close()
-			_, err = withRepin(cmd.Context(), c, p, st, func(s *shop) (struct{}, error) {
-				steps, err := s.everything()
-				if err == nil {
-					err = s.engine.Prefetch(cmd.Context(), steps...)
-				}
-				c.ui().Finish()
-				return struct{}{}, err
 			})
-			return err
 		},
 	}
 }

@@ -61,6 +61,20 @@ func (c *command) openStore() (*disk.Store, error) {
 	return s, nil
 }
 
+// with settles a reference, opens the store and calls f with both.
+func (c *command) with(ref string, f func(*place, *disk.Store) error) error {
+	p, err := c.refer(ref)
+	if err != nil {
+		return err
+	}
+	st, err := c.openStore()
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return f(p, st)
+}
+
 // open puts a shop together. with, if not nil, chooses the pins; else they are those of sources.lock.
 func (c *command) open(p *place, st *disk.Store, with func(*shop) (pins.Pins, error)) (*shop, error) {
 	rec, err := p.load()
