@@ -177,7 +177,7 @@ func pythonCompiled(th *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 }
 
 // pythonVenv is python.venv(source, at, members_at, interpreter, build_root=None, extras=[], groups=[], no_binary=[],
-// build_requires={}, bytecode=True).
+// build_requires={}, env={}, bytecode=True). env sets variables for the build of a package, by the package's name.
 func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	p, err := plan(th, b.Name())
 	if err != nil {
@@ -187,10 +187,10 @@ func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	var src, build treeArg
 	var interpreter *rootValue
 	var extras, groups, noBinary *starlark.List
-	var requires *starlark.Dict
+	var requires, env *starlark.Dict
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "source", &src, "at", &o.At, "members_at", &o.MembersAt,
 		"interpreter", &interpreter, "build_root??", &build, "extras?", &extras, "groups?", &groups,
-		"no_binary?", &noBinary, "build_requires?", &requires, "bytecode?", &o.Bytecode); err != nil {
+		"no_binary?", &noBinary, "build_requires?", &requires, "env?", &env, "bytecode?", &o.Bytecode); err != nil {
 		return nil, err
 	}
 	if o.Source, err = staticOf("source", src.v); err != nil {
@@ -218,11 +218,34 @@ func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 			return nil, err
 		}
 	}
+	if env != nil {
+		if o.Env, err = dictDict("env", env); err != nil {
+			return nil, err
+		}
+	}
 	s, err := python.Venv(p.ctx, p.ask, o)
 	if err != nil {
 		return nil, src.v.inSource(err)
 	}
 	return newTree(s, "/"), nil
+}
+
+// dictDict reads a dict from names to dicts of strings.
+func dictDict(what string, d *starlark.Dict) (map[string]map[string]string, error) {
+	out := map[string]map[string]string{}
+	for _, item := range d.Items() {
+		k, ok1 := starlark.AsString(item[0])
+		inner, ok2 := item[1].(*starlark.Dict)
+		if !ok1 || !ok2 {
+			return nil, fmt.Errorf("%s: entry %s is not a dict for a string", what, item[0])
+		}
+		v, err := strDict(what, inner)
+		if err != nil {
+			return nil, err
+		}
+		out[k] = v
+	}
+	return out, nil
 }
 
 func listDict(what string, d *starlark.Dict) (map[string][]string, error) {
