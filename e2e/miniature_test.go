@@ -28,6 +28,7 @@ func TestMiniature(t *testing.T) {
 	part("build all", w.buildAll)
 	part("then nothing changed", w.nothingChanged)
 	part("then a line changed", w.lineChanged)
+	part("then wrong hashes", w.wrongHashes)
 	part("then checks", w.checks)
 	part("then looking at it", w.looking)
 	part("then actions without layers", w.alone)
