@@ -3,6 +3,7 @@
 package sandbox_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"hewn.example/hewn/internal/executor/executortest"
 	"hewn.example/hewn/internal/executor/sandbox"
@@ -100,11 +102,22 @@ func asUser(t *testing.T) {
 			t.Fatal(err)
 		}
 		name, _, _ := strings.Cut(t.Name(), "/")
-		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "test"), "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "5m")
-		cmd.Dir = dir
-		cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir, helperEnv + "=" + filepath.Join(dir, "helper"), "CI=" + os.Getenv("CI"), "PATH=" + os.Getenv("PATH")}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinaryUser, Gid: ordinaryUser}, Pdeathsig: syscall.SIGKILL}
-		out, err := cmd.CombinedOutput()
+		run := func() ([]byte, error) {
+			cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "test"), "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "5m")
+			cmd.Dir = dir
+			cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir, helperEnv + "=" + filepath.Join(dir, "helper"), "CI=" + os.Getenv("CI"), "PATH=" + os.Getenv("PATH")}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinaryUser, Gid: ordinaryUser}, Pdeathsig: syscall.SIGKILL}
+			return cmd.CombinedOutput()
+		}
+		out, err := run()
+		// A child that another test was just starting may still have the copy open for writing.
+		for range 100 {
+			if !errors.Is(err, syscall.ETXTBSY) {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+			out, err = run()
+		}
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
 		} else if testing.Verbose() {
