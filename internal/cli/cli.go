@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -73,8 +72,6 @@ func Main(sys System) int {
 	if sandbox.ServerMain(os.Args) {
 		return 0
 	}
-	// Two collector threads and a target that grows: hewn's own memory is small, and the actions need the processors.
-	runtime.GOMAXPROCS(max(2, runtime.NumCPU()))
 	ctx, stop := interruptible()
 	defer stop()
 	c := &command{sys: sys}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"io"
 	"strings"
 
 	"hewn.example/hewn/internal/engine"
@@ -38,5 +37,3 @@ func chooseLogs(steps []engine.LastStep, name string, all bool) []engine.LastSte
 	}
 	return out[len(out)-1:]
 }
-
-func copyTo(w io.Writer, r io.Reader) (int64, error) { return io.Copy(w, r) }

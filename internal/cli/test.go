@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -177,6 +178,6 @@ func (c *command) copyLog(ctx context.Context, st *disk.Store, l engine.LastStep
 		return diag.Failf("log-gone", "the log of `%s` is no longer in the store", l.Label).Because(err)
 	}
 	defer r.Close()
-	_, err = copyTo(c.sys.Stdout, r)
+	_, err = io.Copy(c.sys.Stdout, r)
 	return err
 }
