@@ -52,7 +52,7 @@ var levels = []level{
 }
 
 // ecosystems never import one another; being on one floor sees to it.
-var ecosystems = []string{"python", "node", "golang", "rust", "debian", "maven", "openapi", "ociroot"}
+var ecosystems = []string{"python", "node", "golang", "rust", "debian", "maven", "openapi", "oci"}
 
 // outside are packages that no program contains: fakes, conformance suites, end-to-end tests, benchmarks. They may
 // import anything below the command line; only tests may import them.
@@ -69,8 +69,8 @@ var libraries = map[string][]string{
 	"github.com/bazelbuild/remote-apis":             {"reapi"},
 	"github.com/elastic/go-seccomp-bpf":             {"executor/sandbox"},
 	"github.com/goccy/go-yaml":                      {"recipe", "lock", "openapi"},
-	"github.com/google/go-containerregistry":        {"image", "ociroot"},
-	"github.com/klauspost/compress":                 {"archive", "image"},
+	"github.com/google/go-containerregistry":        {"image", "oci"},
+	"github.com/klauspost/compress":                 {"archive", "oci"},
 	"github.com/pelletier/go-toml/v2":               {"workspace", "lock", "origin", "recipe", "pins"},
 	"github.com/spf13/cobra":                        {"cli"},
 	"github.com/spf13/pflag":                        {"cli"},
@@ -80,7 +80,7 @@ var libraries = map[string][]string{
 	"golang.org/x/mod":                              {"source", "lock", "golang"},
 	"golang.org/x/net/html":                         {"python"},
 	"golang.org/x/net/http/httpproxy":               {"cli"},
-	"golang.org/x/sync":                             {"tree", "archive", "store", "executor", "fetch", "engine", "debian", "python", "node", "golang", "service", "check", "cli"},
+	"golang.org/x/sync":                             {"tree", "archive", "store", "executor", "fetch", "engine", "debian", "python", "node", "golang", "oci", "image", "service", "check", "cli"},
 	"golang.org/x/sys":                              {"store", "executor", "cli"},
 	"golang.org/x/term":                             {"cli"},
 	"google.golang.org/grpc":                        {"reapi"},
