@@ -10,6 +10,7 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
+	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/store/disk"
 	"hewn.example/hewn/internal/store/fingerprint"
@@ -69,6 +70,11 @@ func (x *sources) Tree(ctx context.Context, name string) (tree.Tree, error) {
 		return tree.Tree{}, diag.Inputf("pin-wrong", "the source `%s` has %d pins", name, len(as)).Hint("run `hewn update`")
 	}
 	return x.s.git.Tree(ctx, pins.GitRef(as[0]))
+}
+
+// Info tells where a source's content comes from.
+func (x *sources) Info(context.Context, string) (engine.SourceInfo, error) {
+	return engine.SourceInfo{}, nil
 }
 
 func (x *sources) nowhere(name string) error {

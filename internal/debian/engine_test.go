@@ -38,6 +38,10 @@ func (o *outside) Tree(context.Context, string) (tree.Tree, error) {
 	return tree.Tree{}, errors.New("no sources")
 }
 
+func (o *outside) Info(context.Context, string) (engine.SourceInfo, error) {
+	return engine.SourceInfo{}, nil
+}
+
 func (o *outside) FetchGit(context.Context, source.GitRef) (tree.Tree, error) {
 	return tree.Tree{}, errors.New("no git")
 }

@@ -73,12 +73,13 @@ const (
 	askGlob      askKind = 'g'
 	askTree      askKind = 't'
 	askArtifacts askKind = 'a'
+	askInfo      askKind = 'i'
 )
 
 // question is one question as a value that can be written into a trace.
 type question struct {
 	kind askKind
-	on   *node         // what is asked about; nil for askArtifacts
+	on   *node         // what is asked about, a source for askInfo; nil for askArtifacts
 	arg  string        // path or pattern
 	pins pins.Question // of askArtifacts
 }
@@ -92,6 +93,7 @@ type answer struct {
 	paths     []string
 	tree      tree.Tree
 	artifacts []source.Artifact
+	info      SourceInfo
 	err       error // an answer as well: "there is no such file"
 }
 
@@ -149,6 +151,12 @@ func (a *Ask) Artifacts(ctx context.Context, q pins.Question) ([]source.Artifact
 	return v.artifacts, err
 }
 
+// SourceInfo tells where the content of a source of the recipe comes from. It is zero for a directory.
+func (a *Ask) SourceInfo(ctx context.Context, name string) (SourceInfo, error) {
+	v, err := a.ask(ctx, question{kind: askInfo, on: Source(name).n})
+	return v.info, err
+}
+
 // ask answers q and remembers it.
 func (a *Ask) ask(ctx context.Context, q question) (answer, error) {
 	v, err := reply(ctx, a.world, q)
@@ -183,6 +191,13 @@ func reply(ctx context.Context, w world, q question) (answer, error) {
 	}
 	if q.on == nil || !q.on.static {
 		return answer{}, errors.New("engine: a plan asked about a step that is not static")
+	}
+	if q.kind == askInfo && q.on.Op == opSource { // of the source itself: its content is not needed
+		info, err := w.config().Sources.Info(ctx, q.on.Name)
+		if err != nil {
+			return answer{}, fmt.Errorf("%s: %w", q.on.Label, err)
+		}
+		return answer{info: info, text: fmt.Sprintf("%q %q %d %q", info.Rev, info.Revision, info.Time, info.URL)}, nil
 	}
 	t, err := w.static(ctx, q.on)
 	if err != nil {

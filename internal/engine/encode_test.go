@@ -67,7 +67,7 @@ func TestTraceRoundTrip(t *testing.T) {
 	tr := &trace{result: s}
 	for i, q := range []question{
 		{kind: askRead, on: app.n, arg: "a/b"}, {kind: askExists, on: app.n, arg: ""}, {kind: askList, on: Sub(app.Step, "x").n, arg: "."},
-		{kind: askGlob, on: app.n, arg: "**"}, {kind: askTree, on: app.n},
+		{kind: askGlob, on: app.n, arg: "**"}, {kind: askTree, on: app.n}, {kind: askInfo, on: app.n},
 		{kind: askArtifacts, pins: pins.Question{Ecosystem: source.Debian, Set: "root/x", Platform: platform.Platform{OS: "linux", Arch: "amd64"}, Request: []string{"a", "b c"}}},
 		{kind: askArtifacts, pins: pins.Question{Set: "x"}},
 	} {

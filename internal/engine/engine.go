@@ -42,9 +42,21 @@ type Targets interface {
 	Plan(name string) (p Plan, identity string, err error)
 }
 
-// Sources gives the content of a recipe's sources. An engine asks for each source once in its life.
+// Sources gives a recipe's sources.
 type Sources interface {
+	// Tree gives the content of a source. An engine asks for each source once in its life.
 	Tree(ctx context.Context, name string) (tree.Tree, error)
+	// Info tells where the content of a source comes from. It may be asked several times, and should be cheap.
+	Info(ctx context.Context, name string) (SourceInfo, error)
+}
+
+// SourceInfo is where the content of a source comes from. It is zero for a directory, which has no history that anybody
+// vouches for.
+type SourceInfo struct {
+	Rev      string // as it was declared: a tag, a branch, a commit
+	Revision string // the commit, in hex
+	Time     int64  // of the committer, in seconds since 1970
+	URL      string // of the repository, without credentials
 }
 
 // Fetcher downloads. What it returns has been verified and is in the store.

@@ -39,12 +39,14 @@ type world struct {
 	executor  *fakeExecutor
 	fetcher   *fakeFetcher
 	sources   map[string]map[string]string
+	infos     map[string]engine.SourceInfo
 	pins      map[string][]source.Artifact
 	plans     map[string]engine.Plan
 	identity  string
 	natives   []engine.NativeDef
 	natively  counter
 	planned   counter
+	informed  counter
 	events    events
 	keepGoing bool
 	paranoid  bool
@@ -54,7 +56,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, store: memory.New(), traces: &traces{m: map[string][]byte{}}, locks: &keyLocks{},
-		sources: map[string]map[string]string{}, pins: map[string][]source.Artifact{}, plans: map[string]engine.Plan{}, identity: "1",
+		sources: map[string]map[string]string{}, infos: map[string]engine.SourceInfo{}, pins: map[string][]source.Artifact{}, plans: map[string]engine.Plan{}, identity: "1",
 	}
 	w.executor = &fakeExecutor{store: w.store}
 	w.fetcher = &fakeFetcher{store: w.store, content: map[string]string{}}
@@ -207,6 +209,15 @@ func (s worldSources) Tree(ctx context.Context, name string) (tree.Tree, error) 
 		return tree.Tree{}, fmt.Errorf("there is no source %s", name)
 	}
 	return makeTree(ctx, s.w.store, files)
+}
+
+func (s worldSources) Info(_ context.Context, name string) (engine.SourceInfo, error) {
+	s.w.informed.add(name)
+	info, ok := s.w.infos[name]
+	if !ok {
+		return engine.SourceInfo{}, fmt.Errorf("nobody knows where %s comes from", name)
+	}
+	return info, nil
 }
 
 type worldPins struct{ w *world }

@@ -108,6 +108,41 @@ func TestTraces(t *testing.T) {
 	}
 }
 
+// What is asked about a source's origin is answered without its content, and traced by each of its fields.
+func TestSourceInfo(t *testing.T) {
+	w := newWorld(t)
+	first := engine.SourceInfo{Rev: "v1", Revision: strings.Repeat("c", 40), Time: 1700000000, URL: "https://forge.example/a/b"}
+	w.infos["app"] = first
+	w.target("app", func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+		info, err := ask.SourceInfo(ctx, "app")
+		return command("c", []string{"write", fmt.Sprint(info)}), err
+	})
+	check(t, "result", w.build(engine.Target("app")), "out="+fmt.Sprint(first))
+	check(t, "planned", w.planned.take(), "app")
+	for _, change := range []func(*engine.SourceInfo){
+		func(*engine.SourceInfo) {},
+		func(i *engine.SourceInfo) { i.Rev = "v2" }, func(i *engine.SourceInfo) { i.Revision = strings.Repeat("d", 40) },
+		func(i *engine.SourceInfo) { i.Time++ }, func(i *engine.SourceInfo) { i.URL = "" }, func(i *engine.SourceInfo) { *i = engine.SourceInfo{} },
+	} {
+		old, now := w.infos["app"], w.infos["app"]
+		change(&now)
+		w.infos["app"] = now
+		check(t, "result", w.build(engine.Target("app")), "out="+fmt.Sprint(now))
+		want := "app"
+		if now == old {
+			want = ""
+		}
+		check(t, "planned", w.planned.take(), want)
+	}
+	w.target("lost", func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+		_, err := ask.SourceInfo(ctx, "nothing")
+		return engine.Tree(emptyTree).Step, err
+	})
+	if err := w.fail(engine.Target("lost")); !strings.Contains(err.Error(), "source nothing") {
+		t.Error(err)
+	}
+}
+
 // That there is no such file is an answer like any other.
 func TestNotExistIsAnAnswer(t *testing.T) {
 	w := curiousWorld(t)

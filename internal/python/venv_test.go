@@ -81,6 +81,10 @@ func (w *world) Tree(ctx context.Context, name string) (tree.Tree, error) {
 	return w.tree(ctx, w.files)
 }
 
+func (w *world) Info(context.Context, string) (engine.SourceInfo, error) {
+	return engine.SourceInfo{}, nil
+}
+
 func (w *world) tree(ctx context.Context, files map[string]string) (tree.Tree, error) {
 	b := tree.NewBuilder()
 	for p, text := range files {

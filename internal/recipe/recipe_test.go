@@ -75,6 +75,10 @@ func (s sources) Tree(ctx context.Context, _ string) (tree.Tree, error) {
 	return files(ctx, s.st, app)
 }
 
+func (s sources) Info(context.Context, string) (engine.SourceInfo, error) {
+	return engine.SourceInfo{}, nil
+}
+
 func files(ctx context.Context, st store.Store, m map[string]string) (tree.Tree, error) {
 	b := tree.NewBuilder()
 	for _, name := range sortedKeys(m) {

@@ -138,6 +138,10 @@ func (s sources) Tree(_ context.Context, name string) (tree.Tree, error) {
 	return s.w.Tree(files)
 }
 
+func (s sources) Info(context.Context, string) (engine.SourceInfo, error) {
+	return engine.SourceInfo{}, nil
+}
+
 type answers struct{ w *World }
 
 func (a answers) Artifacts(_ context.Context, q pins.Question) ([]source.Artifact, error) {
