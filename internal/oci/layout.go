@@ -2,6 +2,7 @@ package oci
 
 import (
 	"fmt"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -32,9 +33,13 @@ type Image struct {
 }
 
 // BlobDigest is where the store has what a descriptor names: images use the same SHA-256.
-func BlobDigest(d v1.Descriptor) (digest.Digest, error) {
-	if d.Digest.Algorithm != "sha256" {
-		return digest.Digest{}, fmt.Errorf("the digest `%s` is not SHA-256", d.Digest)
+func BlobDigest(d v1.Descriptor) (digest.Digest, error) { return blobOf(d.Digest.String(), d.Size) }
+
+// blobOf is the blob called `sha256:<hex>`.
+func blobOf(name string, size int64) (digest.Digest, error) {
+	hex, ok := strings.CutPrefix(name, "sha256:")
+	if !ok {
+		return digest.Digest{}, fmt.Errorf("the digest `%s` is not SHA-256", name)
 	}
-	return digest.Parse(fmt.Sprintf("%s/%d", d.Digest.Hex, d.Size))
+	return digest.FromHex(hex, size)
 }

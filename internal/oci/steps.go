@@ -1,0 +1,40 @@
+package oci
+
+import (
+	"context"
+	"errors"
+
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/spec"
+	"hewn.example/hewn/internal/tree"
+)
+
+// ImageOptions is what an image is made of.
+type ImageOptions struct {
+	Name     string      // what people call the image, for the labels of steps
+	Root     engine.Step // the files
+	Image    spec.Image  // must be valid, see spec.Image.Validate
+	Platform platform.Platform
+}
+
+// Make is an image as a step: its result is a layout, see Open.
+func Make(o ImageOptions) engine.Step { return o.Root }
+
+// Unpack is what a container engine would run of an image: a tree with `root/` (the files), `config.json` (the image's
+// configuration, byte for byte) and `attrs` (owners and modes that are not the usual ones, as text). The result of
+// layout is any image layout, whoever made it.
+func Unpack(layout engine.Step, p platform.Platform) engine.Step { return layout }
+
+// Natives is the code of the steps that this package makes.
+func Natives() []engine.NativeDef { return nil }
+
+// Open reads and checks the layout in a tree.
+func Open(ctx context.Context, st Store, layout tree.Tree) (*Layout, error) {
+	return nil, errors.New("oci: not yet")
+}
+
+// Join puts layouts of different platforms into one, whose top is an image index, sorted by platform.
+func Join(ctx context.Context, st Store, layouts ...tree.Tree) (tree.Tree, error) {
+	return tree.Tree{}, errors.New("oci: not yet")
+}
