@@ -58,6 +58,7 @@ type Action struct {
 	Outputs  []string          // absolute clean paths of files or directories, sorted; must all exist afterwards
 	Platform platform.Platform // what the command is run on
 	AsRoot   bool              // uid 0 inside instead of 1000
+	Roots    []Root            // further roots, sorted by name; the command is then their driver
 }
 
 // New checks and completes what describes an action: env over BaseEnv, outputs sorted, paths clean.
@@ -79,6 +80,14 @@ func New(a Action, env map[string]string) (Action, error) {
 	}
 	if a.Outputs, err = sortOutputs(a.Outputs); err != nil {
 		return a, err
+	}
+	if a.Roots, err = checkRoots(a.Roots); err != nil {
+		return a, err
+	}
+	for _, o := range a.Outputs {
+		if len(a.Roots) > 0 && (within(o, ControlDir) || within(ControlDir, o)) {
+			return a, fmt.Errorf("action: output %q is where the driver of further roots finds its socket", o)
+		}
 	}
 	if !strings.HasPrefix(a.Dir, "/") || path.Clean(a.Dir) != a.Dir {
 		return a, fmt.Errorf("action: working directory %q is not an absolute clean path", a.Dir)
@@ -162,13 +171,21 @@ func (a Action) ActionMessage() []byte {
 	return a.appendPlatform(b, 10)
 }
 
-// appendPlatform appends field num holding the platform's properties, sorted by name as the protocol wants.
+// appendPlatform appends field num holding the platform's properties, sorted by name and value as the protocol wants.
 func (a Action) appendPlatform(b []byte, num protowire.Number) []byte {
 	user := "1000"
 	if a.AsRoot {
 		user = "0"
 	}
-	props := [...][2]string{{"Arch", a.Platform.Arch}, {"OSFamily", a.Platform.OS}, {"hewn-sandbox", Contract}, {"hewn-user", user}}
+	var room [8][2]string
+	props := append(room[:0], [2]string{"Arch", a.Platform.Arch}, [2]string{"OSFamily", a.Platform.OS})
+	for i := range a.Roots {
+		props = append(props, [2]string{"hewn-root", a.Roots[i].property()})
+	}
+	if len(a.Roots) > 0 {
+		props = append(props, [2]string{"hewn-roots", RootsContract})
+	}
+	props = append(props, [2]string{"hewn-sandbox", Contract}, [2]string{"hewn-user", user})
 	size := 0
 	for _, p := range props {
 		size += protowire.SizeTag(1) + protowire.SizeBytes(sizePair(p[0], p[1]))
@@ -221,6 +238,7 @@ func (a Action) Dump() string {
 	for _, s := range a.Outputs {
 		fmt.Fprintf(&b, "output %q\n", s)
 	}
+	a.dumpRoots(&b)
 	return b.String()
 }
 

@@ -78,36 +78,51 @@ func (r *run) describeNativeStep(t *task) (*description, error) {
 
 func (r *run) describeAction(t *task) (*description, error) {
 	c := t.n.Command
-	layers := make([]executor.Layer, len(c.Layers))
-	for i, l := range c.Layers {
-		layers[i] = executor.Layer{Tree: t.in[i].result.output, At: l.At}
-	}
-	root, err := r.root(t, layers)
+	layers, root, err := r.root(t, 0, c.Layers)
 	if err != nil {
 		return nil, err
+	}
+	var roots []action.Root
+	rootLayers := map[string][]executor.Layer{}
+	first := len(c.Layers)
+	for _, f := range c.Roots {
+		further := action.Root{Name: f.Name, ReadOnly: f.ReadOnly, Tmpfs: f.Tmpfs}
+		if rootLayers[f.Name], further.Tree, err = r.root(t, first, f.Layers); err != nil {
+			return nil, fmt.Errorf("further root `%s`: %w", f.Name, err)
+		}
+		roots = append(roots, further)
+		first += len(f.Layers)
 	}
 	p := c.Platform
 	if p.OS == "" {
 		p = r.e.cfg.Platform
 	}
 	a, err := action.New(action.Action{
-		Root: root, Args: c.Args, Dir: c.Dir, Outputs: c.Outputs, Platform: p, AsRoot: c.AsRoot,
+		Root: root, Args: c.Args, Dir: c.Dir, Outputs: c.Outputs, Platform: p, AsRoot: c.AsRoot, Roots: roots,
 	}, c.Env)
 	if err != nil {
 		return nil, err
 	}
-	return &description{key: a.Key(), request: &executor.Request{Action: a, Layers: layers, Limits: c.Limits, Label: t.label()}}, nil
+	q := &executor.Request{Action: a, Layers: layers, Limits: c.Limits, Label: t.label()}
+	if len(roots) > 0 {
+		q.RootLayers = rootLayers
+	}
+	return &description{key: a.Key(), request: q}, nil
 }
 
-// root merges layers into the action's input root.
-func (r *run) root(t *task, layers []executor.Layer) (tree.Tree, error) {
-	if len(layers) == 1 && layers[0].At == "/" {
-		return layers[0].Tree, nil
+// root merges layers, which are inputs of t from first on, into one root.
+func (r *run) root(t *task, first int, layers []Layer) ([]executor.Layer, tree.Tree, error) {
+	mounts := make([]executor.Layer, len(layers))
+	for i, l := range layers {
+		mounts[i] = executor.Layer{Tree: t.in[first+i].result.output, At: l.At}
+	}
+	if len(mounts) == 1 && mounts[0].At == "/" {
+		return mounts, mounts[0].Tree, nil
 	}
 	parts := make([]tree.Part, len(layers))
-	for i, l := range layers {
-		parts[i] = tree.Part{Tree: l.Tree, At: l.At, Origin: t.n.in[i].Label}
+	for i, l := range mounts {
+		parts[i] = tree.Part{Tree: l.Tree, At: l.At, Origin: t.n.in[first+i].Label}
 	}
 	root, err := tree.Merge(r.ctx, r.e.cfg.Store, parts...)
-	return root, conflictProblem("layers", err)
+	return mounts, root, conflictProblem("layers", err)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"hewn.example/hewn/internal/action"
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/source"
@@ -118,8 +119,18 @@ func (r *reader) fail() {
 	r.s = ""
 }
 
+// runWithRoots stands in place of opRun for an action that has further roots, so that all others have the encoding, and
+// the identity, that they had before there were any.
+const runWithRoots = 'R'
+
 // encode writes n without its label and without its inputs.
 func (n *node) encode(w *writer) {
+	if n.Op == opRun && len(n.Command.Roots) > 0 {
+		w.b = append(w.b, runWithRoots)
+		writeCommand(w, n.Command)
+		writeRoots(w, n.Command.Roots)
+		return
+	}
 	w.b = append(w.b, byte(n.Op))
 	switch n.Op {
 	case opTree:
@@ -163,6 +174,9 @@ func decodeNode(r *reader) *node {
 		n.Params = []byte(r.text())
 	case opRun:
 		n.Command = readCommand(r)
+	case runWithRoots:
+		n.Op, n.Command = opRun, readCommand(r)
+		n.Command.Roots = readRoots(r)
 	default:
 		r.fail()
 	}
@@ -194,11 +208,7 @@ func writeCommand(w *writer, c *Command) {
 	slices.Sort(env)
 	w.texts(env)
 	w.text(c.Dir)
-	at := make([]string, len(c.Layers))
-	for i, l := range c.Layers {
-		at[i] = l.At
-	}
-	w.texts(at)
+	w.texts(places(c.Layers))
 	w.texts(c.Outputs)
 	w.bool(c.AsRoot)
 	w.texts([]string{c.Platform.OS, c.Platform.Arch, c.Platform.Libc})
@@ -235,6 +245,50 @@ func readCommand(r *reader) *Command {
 	c.Limits.Memory = int64(r.num())
 	c.Limits.Processes = int(r.num())
 	return c
+}
+
+// writeRoots writes further roots, whose layers are inputs as well. The contract is in it, as the identity of a step
+// stands for its key in the cache.
+func writeRoots(w *writer, roots []Root) {
+	w.text(action.RootsContract)
+	w.num(uint64(len(roots)))
+	for _, root := range roots {
+		w.text(root.Name)
+		w.texts(places(root.Layers))
+		w.bool(root.ReadOnly)
+		w.texts(root.Tmpfs)
+	}
+}
+
+func readRoots(r *reader) []Root {
+	r.text()
+	n := r.count()
+	if n == 0 {
+		r.fail() // it would be no runWithRoots
+	}
+	roots := make([]Root, 0, min(n, 64))
+	for range n {
+		root := Root{Name: r.text()}
+		for _, at := range r.texts() {
+			root.Layers = append(root.Layers, Layer{At: at})
+		}
+		root.ReadOnly = r.bool()
+		root.Tmpfs = r.texts()
+		if r.err != nil {
+			return nil
+		}
+		roots = append(roots, root)
+	}
+	return roots
+}
+
+// places is where layers are mounted.
+func places(layers []Layer) []string {
+	at := make([]string, len(layers))
+	for i, l := range layers {
+		at[i] = l.At
+	}
+	return at
 }
 
 // graphWriter writes a table of nodes in which inputs stand before what uses them.
@@ -296,14 +350,28 @@ func readGraph(r *reader, n int) ([]*node, error) {
 			return nil, r.err
 		}
 		if nd.Op == opRun {
-			if len(nd.in) != len(nd.Command.Layers) {
-				return nil, errTruncated
-			}
-			for i := range nd.in {
-				nd.Command.Layers[i].Step = Step{nd.in[i]}
+			if err := nd.Command.joinInputs(nd.in); err != nil {
+				return nil, err
 			}
 		}
 		nodes = append(nodes, newStep(nd).n)
 	}
 	return nodes, nil
+}
+
+// joinInputs gives the layers that were read the steps that they are made of.
+func (c *Command) joinInputs(in []*node) error {
+	for _, layers := range c.layers() {
+		if len(in) < len(layers) {
+			return errTruncated
+		}
+		for i := range layers {
+			layers[i].Step = Step{in[i]}
+		}
+		in = in[len(layers):]
+	}
+	if len(in) > 0 {
+		return errTruncated
+	}
+	return nil
 }

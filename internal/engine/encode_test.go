@@ -102,7 +102,7 @@ func TestEncodedTypesHaveNoMoreFields(t *testing.T) {
 		v any
 		n int
 	}{
-		{source.Artifact{}, 8}, {source.GitRef{}, 4}, {Command{}, 8}, {Layer{}, 2}, {executor.Limits{}, 3}, {pins.Question{}, 4}, {platform.Platform{}, 3},
+		{source.Artifact{}, 8}, {source.GitRef{}, 4}, {Command{}, 9}, {Root{}, 4}, {Layer{}, 2}, {executor.Limits{}, 3}, {pins.Question{}, 4}, {platform.Platform{}, 3},
 	} {
 		if got := reflect.TypeOf(c.v).NumField(); got != c.n {
 			t.Errorf("%T has %d fields, the encoding has %d", c.v, got, c.n)

@@ -155,18 +155,38 @@ type Command struct {
 	AsRoot   bool
 	Platform platform.Platform // zero: the engine's
 	Limits   executor.Limits   // not part of the key
+	Roots    []Root            // further roots, in which the command may start processes
+}
+
+// Root is a further root of an action. docs/adr/0012-further-roots.md says how a command starts processes there.
+type Root struct {
+	Name     string   // [a-z][a-z0-9-]*
+	Layers   []Layer  // merged like those of the command
+	ReadOnly bool     // nothing can be written but to Tmpfs, /tmp and /dev/shm
+	Tmpfs    []string // absolute clean paths that get an empty file system in memory
 }
 
 // Run is a command in the sandbox.
 func Run(label string, c Command) Step {
 	n := &node{Op: opRun, Label: label, Command: &c}
-	for _, l := range c.Layers {
-		if !strings.HasPrefix(l.At, "/") || path.Clean(l.At) != l.At {
-			panic("engine: layer of " + label + " at " + l.At + ", which is not an absolute clean path")
+	for _, layers := range c.layers() {
+		for _, l := range layers {
+			if !strings.HasPrefix(l.At, "/") || path.Clean(l.At) != l.At {
+				panic("engine: layer of " + label + " at " + l.At + ", which is not an absolute clean path")
+			}
+			n.in = append(n.in, l.Step.mustNode(label))
 		}
-		n.in = append(n.in, l.Step.mustNode(label))
 	}
 	return newStep(n)
+}
+
+// layers are those of the command and of each of its further roots: together, in this order, the inputs of the step.
+func (c *Command) layers() [][]Layer {
+	all := [][]Layer{c.Layers}
+	for _, r := range c.Roots {
+		all = append(all, r.Layers)
+	}
+	return all
 }
 
 // The tree algebra as steps. They stay Static over Static inputs.

@@ -33,9 +33,11 @@ type Request struct {
 	// Layers is a hint for mounting: merged, they equal Action.Root. An executor may ignore it; where it is empty the
 	// root is mounted alone.
 	Layers []Layer
-	Limits Limits
-	Label  string    // for messages
-	Log    io.Writer // stdout and stderr as they come; may be nil
+	// RootLayers is the same hint for the further roots of the action, by name.
+	RootLayers map[string][]Layer
+	Limits     Limits
+	Label      string    // for messages
+	Log        io.Writer // stdout and stderr as they come; may be nil
 	// KeepFailed asks that the root of a failing action stays on disk; Outcome.Kept names it.
 	KeepFailed bool
 }
@@ -84,6 +86,9 @@ type Root struct {
 	Layers []Layer
 	Binds  []Bind   // directories of the host
 	Tmpfs  []string // absolute paths that get an empty tmpfs of their own (world-writable, sticky)
+	// ReadOnly refuses writing to the root itself, for every user. Writable Binds and Tmpfs can be written to; where they
+	// are mounted need not exist in Layers.
+	ReadOnly bool
 	// Kept, if set, is what Outcome.Kept named: the root as a failed action left it, in place of Layers.
 	Kept string
 }
@@ -101,7 +106,9 @@ type Process struct {
 	Args   []string
 	Env    []string // complete, `K=V`
 	Dir    string
-	AsRoot bool
+	AsRoot bool      // uid 0; UID is ignored
+	UID    uint32    // with 0, and without AsRoot, user and group are 1000
+	GID    uint32    // of AsRoot or of UID; 0 is the group 0
 	Stdin  io.Reader // may be nil
 	Stdout io.Writer
 	Stderr io.Writer

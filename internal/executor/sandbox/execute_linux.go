@@ -22,6 +22,9 @@ func (s *Sandbox) Execute(ctx context.Context, r executor.Request) (*executor.Ou
 	if r.Action.Platform.OS != "linux" {
 		return nil, diag.Environmentf("platform", "cannot run `%s`: it is an action for %s", r.Label, r.Action.Platform)
 	}
+	if len(r.Action.Roots) > 0 {
+		return nil, diag.Environmentf("further-roots", "cannot run `%s`: actions with further roots are not supported yet", r.Label)
+	}
 	layers := r.Layers
 	if len(layers) == 0 {
 		layers = []executor.Layer{{Tree: r.Action.Root, At: "/"}}
