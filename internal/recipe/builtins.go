@@ -25,9 +25,11 @@ func (l *loader) predeclared() starlark.StringDict {
 		"target":  starlark.NewBuiltin("target", l.declTarget),
 		"check":   starlark.NewBuiltin("check", l.declCheck),
 		"app":     starlark.NewBuiltin("app", l.declApp),
+		"image":   starlark.NewBuiltin("image", l.declImage),
 		"service": starlark.NewBuiltin("service", declService),
 		"file":    starlark.NewBuiltin("file", l.recipeFile),
 		"run":     starlark.NewBuiltin("run", runCommand),
+		"root":    starlark.NewBuiltin("root", furtherRoot),
 		"merge":   starlark.NewBuiltin("merge", mergeTrees),
 		"overlay": starlark.NewBuiltin("overlay", mergeTrees),
 		"write":   starlark.NewBuiltin("write", writeFiles),
@@ -93,7 +95,62 @@ func (l *loader) recipeFile(_ *starlark.Thread, b *starlark.Builtin, args starla
 	return starlark.String(text), nil
 }
 
-// runCommand is run(cmd, layers, outputs, cwd="/", env={}, label="", as_root=False).
+// furtherRootValue is what root(...) gives: a root beside an action's own.
+type furtherRootValue struct {
+	*starlarkstruct.Struct
+	root engine.Root
+}
+
+func (v *furtherRootValue) Type() string { return "root" }
+
+// furtherRoot is root(layers, read_only=False, tmpfs=[]).
+func furtherRoot(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	v := &furtherRootValue{Struct: starlarkstruct.FromStringDict(starlark.String("root"), nil)}
+	var layers, tmpfs *starlark.List
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "layers", &layers, "read_only?", &v.root.ReadOnly, "tmpfs?", &tmpfs); err != nil {
+		return nil, err
+	}
+	var err error
+	if v.root.Layers, err = layerList("layers", layers); err != nil {
+		return nil, err
+	}
+	v.root.Tmpfs, err = strs("tmpfs", tmpfs)
+	return v, err
+}
+
+// layerList reads a list of trees as the layers of a root.
+func layerList(what string, l *starlark.List) ([]engine.Layer, error) {
+	values, err := treeList(what, l)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]engine.Layer, 0, len(values))
+	for _, v := range values {
+		out = append(out, v.layer())
+	}
+	return out, nil
+}
+
+// furtherRoots reads {"image": root(...)}.
+func furtherRoots(d *starlark.Dict) ([]engine.Root, error) {
+	if d == nil {
+		return nil, nil
+	}
+	var out []engine.Root
+	for _, item := range d.Items() {
+		name, ok1 := starlark.AsString(item[0])
+		v, ok2 := item[1].(*furtherRootValue)
+		if !ok1 || !ok2 {
+			return nil, fmt.Errorf("roots: entry %s is not what root(...) gives, for a name", item[0])
+		}
+		r := v.root
+		r.Name = name
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// runCommand is run(cmd, layers, outputs, cwd="/", env={}, label="", as_root=False, roots={}).
 func runCommand(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	p, err := plan(th, b.Name())
 	if err != nil {
@@ -101,9 +158,10 @@ func runCommand(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	}
 	var cmd, layers, outputs *starlark.List
 	env := new(starlark.Dict)
+	var roots *starlark.Dict
 	cwd, label, asRoot := "/", "", false
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "cmd", &cmd, "layers", &layers, "outputs", &outputs,
-		"cwd?", &cwd, "env?", &env, "label?", &label, "as_root?", &asRoot); err != nil {
+		"cwd?", &cwd, "env?", &env, "label?", &label, "as_root?", &asRoot, "roots?", &roots); err != nil {
 		return nil, err
 	}
 	c := engine.Command{Dir: cwd, AsRoot: asRoot, Platform: p.ask.Platform()}
@@ -119,12 +177,11 @@ func runCommand(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if err := checkCommand(c); err != nil {
 		return nil, err
 	}
-	values, err := treeList("layers", layers)
-	if err != nil {
+	if c.Layers, err = layerList("layers", layers); err != nil {
 		return nil, err
 	}
-	for _, v := range values {
-		c.Layers = append(c.Layers, v.layer())
+	if c.Roots, err = furtherRoots(roots); err != nil {
+		return nil, err
 	}
 	if label == "" {
 		label = strings.Join(c.Args, " ")

@@ -24,6 +24,7 @@ var ecosystemModules = map[string]map[string]builtin{
 	"python":  {"minor": pythonMinor, "compiled": pythonCompiled, "venv": pythonVenv, "import_check": pythonImportCheck},
 	"node":    {"modules": nodeModules, "toolchain": nodeToolchain},
 	"golang":  {"build": golangBuild, "toolchain": golangToolchain},
+	"oci":     {"image": ociImage, "unpack": ociUnpack},
 }
 
 // rootValue is a Debian root: a tree, and the versions of the packages in it.

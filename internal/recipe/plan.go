@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -33,6 +35,12 @@ func (p plans) Plan(name string) (engine.Plan, string, error) {
 	for k, v := range p.r.vars {
 		vars = append(vars, fmt.Sprintf("%q=%q", k, v))
 	}
+	for _, k := range slices.Sorted(maps.Keys(p.r.configured)) {
+		vars = append(vars, fmt.Sprintf("source %q", k))
+	}
+	if t.Image {
+		vars = append(vars, p.r.images.identity(name))
+	}
 	sort.Strings(vars)
 	id := digest.Of(fmt.Appendf(nil, "%s\n%s\n%q\n%s", p.identity, p.r.Digest, name, strings.Join(vars, "\n")))
 	return func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
@@ -47,7 +55,7 @@ var errCancelled = errors.New("the run has ended")
 func (r *Recipe) run(ctx context.Context, ask *engine.Ask, t *Target) (engine.Step, error) {
 	th := &starlark.Thread{Name: t.Name}
 	th.SetMaxExecutionSteps(maxSteps)
-	th.SetLocal(planKey, &planState{ctx, ask, r})
+	th.SetLocal(planKey, &planState{ctx, ask, r, t.Name})
 	stop := context.AfterFunc(ctx, func() { th.Cancel(errCancelled.Error()) })
 	defer stop()
 	v, err := starlark.Call(th, t.fn, starlark.Tuple{&target{t.Name}}, nil)

@@ -49,6 +49,10 @@ type Recipe struct {
 	apps    map[string]*appDecl
 	vars    map[string]string
 	def     string
+
+	images     ImageSettings
+	defImage   string
+	configured map[string]bool
 }
 
 // Target is a declared target or check.
@@ -56,6 +60,7 @@ type Target struct {
 	Name  string
 	Doc   string
 	Check bool   // it passes or fails; its tree is a report
+	Image bool   // its tree is an OCI image layout
 	Of    string // the target that a check looks at
 	fn    starlark.Callable
 	pos   diag.Position // of the declaration
@@ -65,11 +70,15 @@ type Target struct {
 type Options struct {
 	Name string            // for messages: the bundled name or the directory
 	Vars map[string]string // [vars] of hewn.toml
+	// Configured names the sources for which hewn.toml says where they are.
+	Configured map[string]bool
+	Images     ImageSettings
 }
 
 // Load evaluates the recipe in fsys.
 func Load(fsys fs.FS, o Options) (*Recipe, error) {
-	r := &Recipe{Name: o.Name, byName: map[string]*Target{}, apps: map[string]*appDecl{}, vars: o.Vars}
+	r := &Recipe{Name: o.Name, byName: map[string]*Target{}, apps: map[string]*appDecl{}, vars: o.Vars,
+		images: o.Images, configured: o.Configured}
 	files, err := readAll(fsys, o.Name)
 	if err != nil {
 		return nil, err

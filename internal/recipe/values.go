@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -20,6 +21,9 @@ type treeValue struct {
 	step engine.Step
 	at   string // absolute, clean
 	from string // for messages: the source, and the directory of it; empty where it is no part of a source
+	// origin tells where a whole source comes from; nil for every other tree. It is a question of the plan that made the
+	// value, asked when an attribute is read, so that only plans that look are run again for another commit.
+	origin func() (engine.SourceInfo, error)
 }
 
 var (
@@ -105,7 +109,7 @@ var treeMethods = map[string]treeMethod{
 func (v *treeValue) Attr(name string) (starlark.Value, error) {
 	m, ok := treeMethods[name]
 	if !ok {
-		return nil, nil
+		return v.originAttr(name)
 	}
 	return starlark.NewBuiltin(name, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		th.SetLocal(methodKey, b.Name())
@@ -113,10 +117,35 @@ func (v *treeValue) Attr(name string) (starlark.Value, error) {
 	}), nil
 }
 
+// originAttr gives what only a whole source has: where it comes from.
+func (v *treeValue) originAttr(name string) (starlark.Value, error) {
+	if v.origin == nil || !slices.Contains(originAttrs, name) {
+		return nil, nil
+	}
+	o, err := v.origin()
+	if err != nil {
+		return nil, err
+	}
+	switch name {
+	case "rev":
+		return starlark.String(o.Rev), nil
+	case "revision":
+		return starlark.String(o.Revision), nil
+	case "time":
+		return starlark.MakeInt64(o.Time), nil
+	}
+	return starlark.String(o.URL), nil
+}
+
+var originAttrs = []string{"rev", "revision", "time", "url"}
+
 func (v *treeValue) AttrNames() []string {
 	out := make([]string, 0, len(treeMethods))
 	for n := range treeMethods {
 		out = append(out, n)
+	}
+	if v.origin != nil {
+		out = append(out, originAttrs...)
 	}
 	sort.Strings(out)
 	return out
@@ -250,18 +279,24 @@ func (t *target) Attr(name string) (starlark.Value, error) {
 
 func targetSource(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name); err != nil {
+	var optional bool
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "optional?", &optional); err != nil {
 		return nil, err
 	}
 	p, err := plan(th, b.Name())
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := p.r.Sources[name]; !ok {
+	decl, ok := p.r.Sources[name]
+	if !ok {
 		return nil, p.r.UnknownSource(name)
+	}
+	if optional && !p.r.configured[name] && decl.Git == "" && decl.Path == "" {
+		return starlark.None, nil
 	}
 	out := newTree(engine.Source(name).Step, "/")
 	out.from = name
+	out.origin = func() (engine.SourceInfo, error) { return p.ask.SourceInfo(p.ctx, name) }
 	return out, nil
 }
 
@@ -314,6 +349,8 @@ type planState struct {
 	ctx context.Context
 	ask *engine.Ask
 	r   *Recipe
+
+	target string // whose function it is
 }
 
 const (
