@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/pins"
+	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/store/disk"
 	"hewn.example/hewn/internal/store/fingerprint"
 	"hewn.example/hewn/internal/tree"
@@ -35,46 +38,99 @@ func newSources(s *shop, p pins.Pins) *sources {
 
 // Tree gives a source's tree.
 func (x *sources) Tree(ctx context.Context, name string) (tree.Tree, error) {
+	decl, err := x.declared(name)
+	if err != nil {
+		return tree.Tree{}, err
+	}
+	if decl.Path != "" {
+		return x.directory(ctx, name, decl.Path)
+	}
+	ref, err := x.pinned(ctx, name, decl)
+	if err != nil {
+		return tree.Tree{}, err
+	}
+	return x.s.git.Tree(ctx, ref)
+}
+
+// Info tells where a source's content comes from. For a directory that is nothing, even where it is the work tree of a
+// repository: what a build reads there is whatever lies there, and no commit vouches for it.
+func (x *sources) Info(ctx context.Context, name string) (engine.SourceInfo, error) {
+	decl, err := x.declared(name)
+	if err != nil || decl.Path != "" {
+		return engine.SourceInfo{}, err
+	}
+	ref, err := x.pinned(ctx, name, decl)
+	if err != nil {
+		return engine.SourceInfo{}, err
+	}
+	d, err := x.s.git.Describe(ctx, ref)
+	if err != nil {
+		return engine.SourceInfo{}, err
+	}
+	return engine.SourceInfo{Rev: decl.Rev, Revision: d.Commit, Time: d.Time, URL: publicURL(decl.Git)}, nil
+}
+
+// pin asks for the pin of a source, where it has one.
+func (x *sources) pin(ctx context.Context, name string) error {
+	decl, err := x.declared(name)
+	if err != nil || decl.Path != "" {
+		return err
+	}
+	_, err = x.pinned(ctx, name, decl)
+	return err
+}
+
+// declared is where a source comes from: what the recipe says unless the workspace says otherwise, with a path that can be
+// opened, or else a repository and a rev.
+func (x *sources) declared(name string) (pins.SourceDecl, error) {
 	decl, ok := x.s.rec.Sources[name]
 	if !ok {
-		return tree.Tree{}, diag.Inputf("unknown-source", "the recipe `%s` has no source `%s`", x.s.p.recipe, name)
+		return decl, diag.Inputf("unknown-source", "the recipe `%s` has no source `%s`", x.s.p.recipe, name)
 	}
 	over := x.s.p.ws.Source[name]
 	if over.Path != "" {
-		return x.directory(ctx, name, over.Path)
+		return pins.SourceDecl{Path: over.Path}, nil
 	}
 	if decl.Path != "" && over.Git == "" {
-		return x.directory(ctx, name, filepath.Join(x.s.p.recipe, decl.Path))
+		return pins.SourceDecl{Path: filepath.Join(x.s.p.recipe, decl.Path)}, nil
 	}
-	if over.Git != "" {
-		decl.Git = over.Git
-	}
-	if over.Rev != "" {
-		decl.Rev = over.Rev
-	}
-	if decl.Rev == "" {
-		decl.Rev = "HEAD"
-	}
+	decl.Path = ""
+	decl.Git = cmp.Or(over.Git, decl.Git)
+	decl.Rev = cmp.Or(over.Rev, decl.Rev, "HEAD")
 	if decl.Git == "" {
-		return tree.Tree{}, x.nowhere(name)
+		return decl, x.nowhere(name)
 	}
+	return decl, nil
+}
+
+// pinned is the commit that a git source is pinned to.
+func (x *sources) pinned(ctx context.Context, name string, decl pins.SourceDecl) (source.GitRef, error) {
 	if _, err := x.s.git.URLs(decl.Git); err != nil {
-		return tree.Tree{}, diag.Inputf("source-missing", "the source `%s` cannot be found", name).Because(err).
+		return source.GitRef{}, diag.Inputf("source-missing", "the source `%s` cannot be found", name).Because(err).
 			Hint("name a directory that holds it in hewn.toml: [source.%s] path = \"…\"", name)
 	}
 	as, err := x.pins.Artifacts(ctx, pins.GitQuestion(name, decl.Git, decl.Rev))
 	if err != nil {
-		return tree.Tree{}, err
+		return source.GitRef{}, err
 	}
 	if len(as) != 1 {
-		return tree.Tree{}, diag.Inputf("pin-wrong", "the source `%s` has %d pins", name, len(as)).Hint("run `hewn update`")
+		return source.GitRef{}, diag.Inputf("pin-wrong", "the source `%s` has %d pins", name, len(as)).Hint("run `hewn update`")
 	}
-	return x.s.git.Tree(ctx, pins.GitRef(as[0]))
+	return pins.GitRef(as[0]), nil
 }
 
-// Info tells where a source's content comes from.
-func (x *sources) Info(context.Context, string) (engine.SourceInfo, error) {
-	return engine.SourceInfo{}, nil
+// publicURL is the address of a repository where everybody may read it: nothing for an alias or a directory, which mean
+// something on this machine only, or where a name, a password or a token is part of it.
+func publicURL(repo string) string {
+	u, err := url.Parse(repo)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return ""
+	}
+	switch u.Scheme {
+	case "https", "http", "git", "ssh":
+		return u.String()
+	}
+	return ""
 }
 
 func (x *sources) nowhere(name string) error {

@@ -12,6 +12,7 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/event"
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/store/disk"
 )
@@ -113,15 +114,29 @@ func (c *command) updateLock(ctx context.Context, p *place, st *disk.Store, o up
 	return changes, writeWhole(p.lockFile(), text)
 }
 
-// askEverything plans every target, and what their plans refer to, so that every question is asked.
+// askEverything plans every target, and what their plans refer to, so that every question is asked. A source that is used
+// but that no plan looks into is asked about as well: a build will want its pin.
 func (s *shop) askEverything(ctx context.Context) error {
 	var errs []error
+	var steps []engine.Step
 	for _, t := range s.rec.Targets() {
-		if _, err := s.engine.Plan(ctx, t.Name); err != nil {
+		step, err := s.engine.Plan(ctx, t.Name)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("target `%s`: %w", t.Name, err))
 			if ctx.Err() != nil {
 				break
 			}
+			continue
+		}
+		steps = append(steps, step)
+	}
+	for _, step := range s.engine.Graph(steps...) {
+		name, ok := strings.CutPrefix(step.Label, "source ")
+		if step.Kind != event.KindSource || !ok || ctx.Err() != nil {
+			continue
+		}
+		if err := s.sources.pin(ctx, name); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

@@ -84,7 +84,7 @@ func (c *command) open(p *place, st *disk.Store, with func(*shop) (pins.Pins, er
 	s := &shop{c: c, p: p, rec: rec, store: st}
 	s.origins = c.newOrigins(p)
 	s.client = c.newClient()
-	s.git = git.New(git.Config{Store: st, Aliases: aliases(p), Env: c.gitEnv(), Offline: c.flags.offline, Cache: s.gitCache})
+	s.git = git.New(git.Config{Store: st, Aliases: aliases(p), Env: c.gitEnv(), Offline: c.flags.offline, Cache: s.gitCache, Memory: st})
 	s.sandbox = &lazySandbox{new: func() (*sandbox.Sandbox, error) { return s.newSandbox() }}
 	var answers pins.Pins
 	if with != nil {

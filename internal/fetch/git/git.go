@@ -34,6 +34,7 @@ type Config struct {
 	Aliases map[string][]string
 	// Cache gives a directory of this process's own for the bare repository of a URL, kept between runs if it can be.
 	Cache   func(key string) (dir string, release func(), err error)
+	Memory  Memory   // nil: every commit is read from its repository again
 	Env     []string // HOME, SSH_AUTH_SOCK, proxies: what git may see of the caller's environment
 	Offline bool
 }
@@ -119,39 +120,63 @@ func pick(out, rev string) string {
 	return ""
 }
 
-// Tree gives the tree of ref.Commit, below ref.Subdir if that is set.
+// Tree gives the tree of ref.Commit, below ref.Subdir if that is set. A commit that was read before is neither fetched nor
+// read again.
 func (g *Git) Tree(ctx context.Context, ref source.GitRef) (tree.Tree, error) {
+	if t, ok := g.knownTree(ctx, ref); ok {
+		return t, nil
+	}
+	var t tree.Tree
+	err := g.withCommit(ctx, ref, func(repo string) error {
+		d, err := g.describe(ctx, repo, ref)
+		if err != nil {
+			return err
+		}
+		if t, err = g.read(ctx, repo, ref); err == nil {
+			g.remember(ref, d, t)
+		}
+		return err
+	})
+	return t, err
+}
+
+// withCommit calls f with a bare repository that has ref.Commit.
+func (g *Git) withCommit(ctx context.Context, ref source.GitRef, f func(repo string) error) error {
 	if !commitForm.MatchString(ref.Commit) {
-		return tree.Tree{}, diag.Inputf("bad-commit", "`%s` of `%s` is no commit", ref.Commit, ref.Repo)
+		return diag.Inputf("bad-commit", "`%s` of `%s` is no commit", ref.Commit, ref.Repo)
 	}
 	urls, err := g.URLs(ref.Repo)
 	if err != nil {
-		return tree.Tree{}, err
+		return err
 	}
-	repo, release, err := g.cfg.Cache("git-" + digest.Of([]byte(ref.Repo)).Hex()[:24])
+	key, initialise := "git-"+digest.Of([]byte(ref.Repo)).Hex()[:24], []string{"init", "--quiet", "--bare"}
+	if len(ref.Commit) == 64 {
+		key, initialise = key+"-sha256", append(initialise, "--object-format=sha256")
+	}
+	repo, release, err := g.cfg.Cache(key)
 	if err != nil {
-		return tree.Tree{}, err
+		return err
 	}
 	defer release()
 	if _, err := os.Stat(filepath.Join(repo, "HEAD")); err != nil {
-		if _, err := g.run(ctx, "", nil, "init", "--quiet", "--bare", repo); err != nil {
-			return tree.Tree{}, err
+		if _, err := g.run(ctx, "", nil, append(initialise, repo)...); err != nil {
+			return err
 		}
 	}
 	if !g.has(ctx, repo, ref.Commit) {
 		if g.cfg.Offline {
-			return tree.Tree{}, diag.Failf("fetch-failed", "cannot fetch commit %.12s of `%s`: `--offline` forbids it", ref.Commit, ref.Repo).
+			return diag.Failf("fetch-failed", "cannot fetch commit %.12s of `%s`: `--offline` forbids it", ref.Commit, ref.Repo).
 				Hint("run `hewn fetch` while there is a network")
 		}
 		if err := g.fetch(ctx, repo, urls, ref); err != nil {
-			return tree.Tree{}, err
+			return err
 		}
 	}
-	return g.read(ctx, repo, ref)
+	return f(repo)
 }
 
 func (g *Git) has(ctx context.Context, repo, commit string) bool {
-	_, err := g.run(ctx, repo, nil, "cat-file", "-e", commit+"^{tree}")
+	_, err := g.run(ctx, repo, nil, "cat-file", "-e", commit+"^{commit}")
 	return err == nil
 }
 

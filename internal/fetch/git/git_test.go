@@ -2,6 +2,7 @@ package git_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 )
 
 // repository makes one with a tag, a branch, a link, an executable and attributes that a checkout would obey.
-func repository(t *testing.T) (dir, commit string) {
+func repository(t *testing.T, init ...string) (dir, commit string) {
 	t.Helper()
 	dir = t.TempDir()
 	write := func(name, text string, mode os.FileMode) {
@@ -35,18 +36,22 @@ func repository(t *testing.T) (dir, commit string) {
 	if err := os.Symlink("sub/run", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	run(t, dir, "init", "-q", "-b", "main")
+	run(t, dir, append([]string{"init", "-q", "-b", "main"}, init...)...)
 	run(t, dir, "-c", "core.autocrlf=false", "add", "-A")
 	run(t, dir, "commit", "-q", "-m", "one")
 	run(t, dir, "tag", "-a", "v1", "-m", "v1")
 	return dir, run(t, dir, "rev-parse", "HEAD")
 }
 
+// committed is when every commit and tag of the tests was made.
+const committed = 1767409445
+
 func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", append([]string{"-c", "user.name=t", "-c", "user.email=t@t.example", "-c", "commit.gpgsign=false"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1"}
+	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_AUTHOR_DATE=2026-01-02T03:04:05+0100", fmt.Sprintf("GIT_COMMITTER_DATE=%d -0730", committed)}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("git %v: %v\n%s", args, err, out)
@@ -57,12 +62,17 @@ func run(t *testing.T, dir string, args ...string) string {
 func reader(t *testing.T, aliases map[string][]string) (*git.Git, *memory.Store) {
 	t.Helper()
 	s := memory.New()
+	return git.New(config(t, s, aliases)), s
+}
+
+func config(t *testing.T, s *memory.Store, aliases map[string][]string) git.Config {
+	t.Helper()
 	cache := t.TempDir()
-	return git.New(git.Config{Store: s, Aliases: aliases, Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cache},
+	return git.Config{Store: s, Aliases: aliases, Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cache},
 		Cache: func(key string) (string, func(), error) {
 			d := filepath.Join(cache, key)
 			return d, func() {}, os.MkdirAll(d, 0o755)
-		}}), s
+		}}
 }
 
 func TestTree(t *testing.T) {
