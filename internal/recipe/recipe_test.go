@@ -47,19 +47,20 @@ var app = map[string]string{
 
 // world is what an engine needs, in memory.
 type world struct {
-	store *memory.Store
-	ran   *recorder
+	store  *memory.Store
+	ran    *recorder
+	origin engine.SourceInfo // of every source
 }
 
 func newWorld() *world {
 	st := memory.New()
-	return &world{st, &recorder{store: st}}
+	return &world{store: st, ran: &recorder{store: st}}
 }
 
 func (w *world) engine(t *testing.T, r *Recipe) *engine.Engine {
 	t.Helper()
 	e, err := engine.New(engine.Config{
-		Store: w.store, Executor: w.ran, Fetcher: nowhere{}, Sources: sources{w.store}, Pins: nowhere{}, Targets: r.Plans("id"),
+		Store: w.store, Executor: w.ran, Fetcher: nowhere{}, Sources: sources{w.store, w.origin}, Pins: nowhere{}, Targets: r.Plans("id"),
 		Natives: Natives(), Traces: traces{}, Locks: &locks{}, Platform: platform.Platform{OS: "linux", Arch: "arm64", Libc: "glibc"},
 	})
 	if err != nil {
@@ -69,14 +70,29 @@ func (w *world) engine(t *testing.T, r *Recipe) *engine.Engine {
 }
 
 // sources gives app, whatever the name.
-type sources struct{ st store.Store }
+type sources struct {
+	st     store.Store
+	origin engine.SourceInfo
+}
 
 func (s sources) Tree(ctx context.Context, _ string) (tree.Tree, error) {
 	return files(ctx, s.st, app)
 }
 
-func (s sources) Info(context.Context, string) (engine.SourceInfo, error) {
-	return engine.SourceInfo{}, nil
+func (s sources) Info(context.Context, string) (engine.SourceInfo, error) { return s.origin, nil }
+
+// read gives the text of a file of a tree.
+func (w *world) read(t *testing.T, in tree.Tree, name string) string {
+	t.Helper()
+	e, err := tree.Lookup(t.Context(), w.store, in, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := store.ReadBlob(t.Context(), w.store, e.Digest, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func files(ctx context.Context, st store.Store, m map[string]string) (tree.Tree, error) {
