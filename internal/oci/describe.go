@@ -34,7 +34,24 @@ type DescribedLayer struct {
 // Blob is where the store has the layer.
 func (l DescribedLayer) Blob() (digest.Digest, error) { return blobOf(l.Digest, l.Size) }
 
-// Describe reads the hewn-image.json of a layout.
+// Describe reads the hewn-image.json of a layout. For a layout of another tool, which has none, the error wraps
+// tree.ErrNotExist.
 func Describe(ctx context.Context, st Store, layout tree.Tree) (Description, error) {
-	return Description{}, errors.New("oci: not yet")
+	var d Description
+	_, err := tree.Lookup(ctx, st, layout, describeFile)
+	if errors.Is(err, tree.ErrNotExist) {
+		return d, badLayout(describeFile, "the image was not made by hewn").Because(err)
+	}
+	if err != nil {
+		return d, err
+	}
+	r := opener{st: st, layout: layout, left: maxDocument}
+	raw, err := r.file(ctx, describeFile)
+	if err != nil {
+		return d, err
+	}
+	return d, parse(describeFile, raw, &d)
 }
+
+// isForeign says that err comes from Describe, of a layout that another tool made.
+func isForeign(err error) bool { return errors.Is(err, tree.ErrNotExist) }

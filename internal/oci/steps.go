@@ -1,13 +1,9 @@
 package oci
 
 import (
-	"context"
-	"errors"
-
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/spec"
-	"hewn.example/hewn/internal/tree"
 )
 
 // ImageOptions is what an image is made of.
@@ -28,13 +24,3 @@ func Unpack(layout engine.Step, p platform.Platform) engine.Step { return layout
 
 // Natives is the code of the steps that this package makes.
 func Natives() []engine.NativeDef { return nil }
-
-// Open reads and checks the layout in a tree.
-func Open(ctx context.Context, st Store, layout tree.Tree) (*Layout, error) {
-	return nil, errors.New("oci: not yet")
-}
-
-// Join puts layouts of different platforms into one, whose top is an image index, sorted by platform.
-func Join(ctx context.Context, st Store, layouts ...tree.Tree) (tree.Tree, error) {
-	return tree.Tree{}, errors.New("oci: not yet")
-}
