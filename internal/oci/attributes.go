@@ -9,18 +9,16 @@ import (
 	"strings"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/oci/layer"
 	"hewn.example/hewn/internal/spec"
 	"hewn.example/hewn/internal/tree"
 )
 
-// rules is an image's owners and modes, as numbers and without patterns.
+// rules is an image's owners and modes, as numbers and without patterns, while they are put together.
 type rules struct {
-	owners map[string]ownerRule
-	modes  map[string]modeRule
+	owners []layer.Owner
+	modes  map[string]modeRule // by path
 }
-
-// ownerRule owns a path and everything below that no deeper rule owns.
-type ownerRule struct{ uid, gid uint32 }
 
 // modeRule is the permission bits of one path.
 type modeRule struct {
@@ -28,23 +26,20 @@ type modeRule struct {
 	pattern string // that gave it
 }
 
-// resolveRules looks up names in the image and expands patterns against it. Whatever says nothing about the image is an
+// resolveAttrs looks up names in the image and expands patterns against it. Whatever says nothing about the image is an
 // error: it is a typing mistake, or the files have moved.
-func resolveRules(ctx context.Context, st Store, root tree.Tree, owners, modes map[string]string) (rules, error) {
-	r := rules{map[string]ownerRule{}, map[string]modeRule{}}
-	a, err := readAccounts(ctx, st, root)
-	if err != nil {
-		return r, err
-	}
+func resolveAttrs(ctx context.Context, st Store, root tree.Tree, a accounts, p splitParams) (layer.Attrs, error) {
+	owners, modes := p.Owners, p.Modes
+	r := rules{modes: map[string]modeRule{}}
 	for _, p := range slices.Sorted(maps.Keys(owners)) {
 		if _, err := lookup(ctx, st, root, p, "owners."+p); err != nil {
-			return r, err
+			return layer.Attrs{}, err
 		}
 		uid, gid, err := a.owner(owners[p], "owners."+p)
 		if err != nil {
-			return r, err
+			return layer.Attrs{}, err
 		}
-		r.owners[p] = ownerRule{uid, gid}
+		r.owners = append(r.owners, layer.Owner{Path: p, UID: int(uid), GID: int(gid)})
 	}
 	// Paths without patterns come first and are never overruled.
 	patterns := slices.SortedFunc(maps.Keys(modes), func(a, b string) int {
@@ -58,10 +53,51 @@ func resolveRules(ctx context.Context, st Store, root tree.Tree, owners, modes m
 	})
 	for _, p := range patterns {
 		if err := r.addMode(ctx, st, root, p, modes[p]); err != nil {
-			return r, err
+			return layer.Attrs{}, err
 		}
 	}
-	return r, nil
+	return r.attrs()
+}
+
+// attrs is the canonical form.
+func (r rules) attrs() (layer.Attrs, error) {
+	a := layer.Attrs{Owners: r.owners}
+	for p, m := range r.modes {
+		a.Modes = append(a.Modes, layer.Mode{Path: p, Mode: m.mode})
+	}
+	return a.Canonical()
+}
+
+// attrsOf is what of all attributes concerns the files of one layer, and the directories that lead to them. Whatever says
+// only what holds anyway is left out. Thus a layer depends on nothing that leaves its bytes as they are.
+func attrsOf(ctx context.Context, dirs tree.Dirs, t tree.Tree, all layer.Attrs) (layer.Attrs, error) {
+	var out layer.Attrs
+	for _, o := range all.Owners {
+		_, err := tree.Lookup(ctx, dirs, t, o.Path)
+		if errors.Is(err, tree.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return out, err
+		}
+		// all is sorted: rules for directories above came before.
+		if uid, gid := out.Owner(o.Path); uid != o.UID || gid != o.GID {
+			out.Owners = append(out.Owners, o)
+		}
+	}
+	for _, m := range all.Modes {
+		e, err := tree.Lookup(ctx, dirs, t, m.Path)
+		if errors.Is(err, tree.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return out, err
+		}
+		if m.Mode != layer.DefaultMode(e) {
+			out.Modes = append(out.Modes, m)
+		}
+	}
+	return out, nil
 }
 
 func isPattern(p string) bool { return strings.ContainsAny(p, `*?[\`) }

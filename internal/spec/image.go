@@ -126,6 +126,9 @@ func (i *Image) checkFiles() error {
 		if err := checkPattern(p); err != nil {
 			return err.At(diag.Position{Key: "modes." + p})
 		}
+		if p == "/" {
+			return badImage("modes./", "the root directory is made by whoever starts the container, with a mode of its own")
+		}
 		if _, ok := ParseMode(i.Modes[p]); !ok {
 			return badImage("modes."+p, "%q is no mode: want octal permission bits from 0 to 7777, such as \"1777\"", i.Modes[p])
 		}

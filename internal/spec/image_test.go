@@ -96,6 +96,7 @@ func TestInvalidImages(t *testing.T) {
 		{func(i *spec.Image) { i.Modes = one("/a", "0o755") }, "modes./a", "octal"},
 		{func(i *spec.Image) { i.Modes = one("/a", "789") }, "modes./a", "octal"},
 		{func(i *spec.Image) { i.Modes = one("/a", "10000") }, "modes./a", "7777"},
+		{func(i *spec.Image) { i.Modes = one("/", "1777") }, "modes./", "root directory"},
 		{func(i *spec.Image) { i.Modes = one("a/*", "755") }, "modes.a/*", "absolute"},
 		{func(i *spec.Image) { i.Modes = one("/a/[", "755") }, "modes./a/[", "well-formed"},
 		{func(i *spec.Image) { i.Entrypoint = []string{""} }, "entrypoint", "empty"},
