@@ -5,5 +5,5 @@ import "embed"
 
 // FS has one directory a recipe.
 //
-//go:embed */*.star */sources.toml */*.py */*.mjs
+//go:embed */*.star */sources.toml */*.py */*.mjs */*.sh
 var FS embed.FS
