@@ -113,6 +113,15 @@ type Run struct {
 	AsRoot  bool
 	Limits  executor.Limits
 	Keep    bool
+	Further []Further // further roots
+}
+
+// Further is a further root of an action, with the helper and files; see Fixture.Root.
+type Further struct {
+	Name     string
+	Files    map[string]string
+	ReadOnly bool
+	Tmpfs    []string
 }
 
 // Request makes the request.
@@ -134,8 +143,12 @@ func (f *Fixture) Request(t testing.TB, r Run) executor.Request {
 	if !r.Command {
 		args = append([]string{"/bin/helper"}, args...)
 	}
+	var roots []action.Root
+	for _, x := range r.Further {
+		roots = append(roots, action.Root{Name: x.Name, Tree: f.Root(t, x.Files), ReadOnly: x.ReadOnly, Tmpfs: x.Tmpfs})
+	}
 	a, err := action.New(action.Action{
-		Root: root, Args: args, Dir: r.Dir, Outputs: r.Outputs, Platform: platform.Host(), AsRoot: r.AsRoot,
+		Root: root, Args: args, Dir: r.Dir, Outputs: r.Outputs, Platform: platform.Host(), AsRoot: r.AsRoot, Roots: roots,
 	}, r.Env)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,17 @@ func TestConformance(t *testing.T) {
 	asUser(t)
 }
 
+func TestRoots(t *testing.T) {
+	for _, mode := range []sandbox.Mode{sandbox.ModeOverlay, sandbox.ModeTmpfs, sandbox.ModeCopy} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			_, f, _ := setUp(t, mode)
+			executortest.TestRoots(t, func(*testing.T) *executortest.Fixture { return f })
+		})
+	}
+	asUser(t)
+}
+
 func TestSessions(t *testing.T) {
 	for _, mode := range []sandbox.Mode{sandbox.ModeOverlay, sandbox.ModeTmpfs, sandbox.ModeCopy} {
 		t.Run(string(mode), func(t *testing.T) {

@@ -22,9 +22,6 @@ func (s *Sandbox) Execute(ctx context.Context, r executor.Request) (*executor.Ou
 	if r.Action.Platform.OS != "linux" {
 		return nil, diag.Environmentf("platform", "cannot run `%s`: it is an action for %s", r.Label, r.Action.Platform)
 	}
-	if len(r.Action.Roots) > 0 {
-		return nil, diag.Environmentf("further-roots", "cannot run `%s`: actions with further roots are not supported yet", r.Label)
-	}
 	layers := r.Layers
 	if len(layers) == 0 {
 		layers = []executor.Layer{{Tree: r.Action.Root, At: "/"}}
@@ -77,7 +74,11 @@ func (x *execution) close() {
 }
 
 func (x *execution) run(ctx context.Context) (*executor.Outcome, error) {
-	rep, why, err := x.attempt(ctx)
+	attempt := x.attempt
+	if len(x.request.Action.Roots) > 0 {
+		attempt = x.inRoots
+	}
+	rep, why, err := attempt(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -168,9 +169,7 @@ func (x *execution) once(ctx context.Context) (*reply, string, error) {
 			return nil, "", fmt.Errorf("copy the root of `%s`: %w", x.request.Label, err)
 		}
 	}
-	rq := &request{Op: opRun, Root: &root{Mode: x.mode, Lowers: append([]string{s.skeleton}, x.lowers...), Dir: x.dir, Make: directories(a.Env, a.Outputs)}, Proc: &proc{
-		Args: a.Args, Env: a.Env, Dir: a.Dir, AsRoot: a.AsRoot, Memory: x.request.Limits.Memory, Processes: x.request.Limits.Processes,
-	}}
+	rq := &request{Op: opRun, Root: &root{Mode: x.mode, Lowers: append([]string{s.skeleton}, x.lowers...), Dir: x.dir, Make: directories(a.Env, a.Outputs)}, Proc: x.proc()}
 	logR, logW, err := os.Pipe()
 	if err != nil {
 		return nil, "", err
@@ -197,6 +196,14 @@ func (x *execution) once(ctx context.Context) (*reply, string, error) {
 	}
 	<-logged
 	return rep, why, err
+}
+
+// proc is the action's command.
+func (x *execution) proc() *proc {
+	a := &x.request.Action
+	p := &proc{Args: a.Args, Env: a.Env, Dir: a.Dir, Memory: x.request.Limits.Memory, Processes: x.request.Limits.Processes}
+	p.UID, p.GID = userOf(a.AsRoot, 0, 0)
+	return p
 }
 
 // await waits for the end of a command, and asks for it when time is up or the caller gives up.

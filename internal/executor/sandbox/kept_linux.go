@@ -19,7 +19,9 @@ import (
 
 // keep moves what the action wrote to a place where it stays, and forgets the oldest that stayed.
 func (x *execution) keep(exit int) (string, error) {
-	io.Copy(io.Discard, x.own.file) // until the kernel has let go of it
+	if x.own != nil {
+		io.Copy(io.Discard, x.own.file) // until the kernel has let go of it
+	}
 	kept := filepath.Join(x.sandbox.conf.TempDir, "kept")
 	if err := os.MkdirAll(kept, 0o700); err != nil {
 		return "", fmt.Errorf("keep the root: %w", err)

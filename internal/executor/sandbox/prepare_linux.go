@@ -18,8 +18,19 @@ const (
 	baseAt   = "/m" // where directories of the host are shown
 )
 
-// UserID is the user that commands run as unless they ask to be root.
+// UserID is the user, and the group, that commands run as unless they ask for another.
 const UserID = 1000
+
+// userOf is who a command runs as: what executor.Process says of AsRoot, UID and GID.
+func userOf(asRoot bool, uid, gid uint32) (u, g uint32) {
+	switch {
+	case asRoot:
+		return 0, gid
+	case uid == 0:
+		return UserID, UserID
+	}
+	return uid, gid
+}
 
 // rootCaps are the capabilities that a command with uid 0 keeps, in a user namespace that owns nothing and maps one id:
 // they let package tools set owners and modes of what is theirs anyway, and reach nothing else.
@@ -46,13 +57,12 @@ func prepare(p *proc, stdio [3]int, statusFD int, serverProc int) (*plan, error)
 	for i, fd := range stdio {
 		pl.stdio[i] = uintptr(fd)
 	}
-	id := UserID
-	if p.AsRoot {
-		id, pl.keep = 0, rootCaps
+	if p.UID == 0 {
+		pl.keep = rootCaps
 	}
 	// The server maps the user of hewn to 0, for uid and gid alike.
-	pl.uidLine = fmt.Appendf(nil, "%d 0 1\n", id)
-	pl.gidLine = fmt.Appendf(nil, "%d 0 1\n", id)
+	pl.uidLine = fmt.Appendf(nil, "%d 0 1\n", p.UID)
+	pl.gidLine = fmt.Appendf(nil, "%d 0 1\n", p.GID)
 	program := filterProgram()
 	pl.filter = unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	if c.err != nil {

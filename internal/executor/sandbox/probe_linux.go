@@ -78,7 +78,7 @@ func (s *Sandbox) try(mode Mode) error {
 		return err
 	}
 	defer null.Close()
-	own, err := s.client.call(&request{Op: opRun, Root: &root{Mode: mode, Lowers: []string{s.skeleton}, Dir: dir}, Proc: &proc{Args: []string{"/none"}, Dir: "/"}}, int(null.Fd()))
+	own, err := s.client.call(&request{Op: opRun, Root: &root{Mode: mode, Lowers: []string{s.skeleton}, Dir: dir}, Proc: &proc{Args: []string{"/none"}, Dir: "/", UID: UserID, GID: UserID}}, int(null.Fd()))
 	if err != nil {
 		return err
 	}

@@ -30,12 +30,19 @@ type request struct {
 	Root    *root  `json:"root,omitempty"`    // run, mount
 	Name    string `json:"name,omitempty"`    // mount, start: the root's name
 	Proc    *proc  `json:"proc,omitempty"`    // run, start
+	Limits  limits `json:"limits,omitzero"`   // open
+}
+
+// limits are what all processes of a session may use together; 0 is no limit.
+type limits struct {
+	Memory    int64 `json:"memory,omitempty"`
+	Processes int   `json:"processes,omitempty"`
 }
 
 const (
 	opRun    = "run"    // run one action; files: socket, log
 	opOpen   = "open"   // open a session, which ends with its socket
-	opMount  = "mount"  // mount a root in a session
+	opMount  = "mount"  // mount a root in a session; its upper directory comes back if it is to be collected and lies in memory
 	opStart  = "start"  // start a process in a mounted root; files: socket, stdin, stdout, stderr, or with a terminal only the first
 	opSocket = "socket" // give an unconnected TCP socket of the session's network
 )
@@ -48,6 +55,9 @@ type root struct {
 	Make   []string `json:"make"`   // directories that must exist inside, with their parents
 	Binds  []bind   `json:"binds,omitempty"`
 	Tmpfs  []string `json:"tmpfs,omitempty"`
+
+	ReadOnly bool `json:"readOnly,omitempty"`
+	Collect  bool `json:"collect,omitempty"` // mount: what is written there is looked at afterwards
 }
 
 type bind struct {
@@ -61,7 +71,8 @@ type proc struct {
 	Args      []string `json:"args"`
 	Env       []string `json:"env"`
 	Dir       string   `json:"dir"`
-	AsRoot    bool     `json:"asRoot,omitempty"`
+	UID       uint32   `json:"uid"`
+	GID       uint32   `json:"gid"`
 	TTY       bool     `json:"tty,omitempty"`
 	Cols      int      `json:"cols,omitempty"` // of the terminal at first
 	Rows      int      `json:"rows,omitempty"`

@@ -18,10 +18,11 @@ const actionNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIP
 
 // job is one command on its way through the server. The goroutine that runs it is locked to a thread which ends with it.
 type job struct {
-	base  *base
-	root  *root
-	proc  *proc
-	stdio [3]int
+	base    *base
+	root    *root
+	proc    *proc
+	session *session // nil for an action without one
+	stdio   [3]int
 	// announce asks the children to say when the command runs.
 	announce bool
 

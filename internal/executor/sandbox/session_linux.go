@@ -19,7 +19,16 @@ import (
 
 // Open makes a session.
 func (s *Sandbox) Open(ctx context.Context, name string) (executor.Session, error) {
-	own, err := s.client.call(&request{Op: opOpen})
+	se, err := s.open(ctx, name, limits{})
+	if err != nil {
+		return nil, err
+	}
+	return se, nil
+}
+
+// open makes a session whose processes together keep within l.
+func (s *Sandbox) open(ctx context.Context, name string, l limits) (*clientSession, error) {
+	own, err := s.client.call(&request{Op: opOpen, Limits: l})
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +66,13 @@ var errClosed = errors.New("the session is closed")
 
 // Mount puts a root together.
 func (se *clientSession) Mount(ctx context.Context, r executor.Root) error {
+	return se.mountRoot(ctx, r, &root{Make: []string{"/tmp/home"}})
+}
+
+// mountRoot puts a root together from r; rt says what r cannot.
+func (se *clientSession) mountRoot(ctx context.Context, r executor.Root, rt *root) error {
 	s := se.sandbox
-	rt := &root{Tmpfs: r.Tmpfs, Make: []string{"/tmp/home"}}
+	rt.Tmpfs, rt.ReadOnly = r.Tmpfs, r.ReadOnly
 	for _, b := range r.Binds {
 		host, err := filepath.Abs(b.Host)
 		if err != nil {
@@ -155,16 +169,21 @@ func (se *clientSession) ask(rq *request) (*reply, []int, error) {
 
 // Start starts a process.
 func (se *clientSession) Start(ctx context.Context, p executor.Process) (executor.Running, error) {
+	return se.start(p, &streams{}, 0)
+}
+
+// start starts a process with streams that are not open yet; processes is its own limit of them, 0 for none.
+func (se *clientSession) start(p executor.Process, streams *streams, processes int) (executor.Running, error) {
 	dir := p.Dir
 	if dir == "" {
 		dir = "/"
 	}
-	rq := &request{Op: opStart, Session: se.id, Name: p.Root, Proc: &proc{Args: p.Args, Env: p.Env, Dir: dir, AsRoot: p.AsRoot, TTY: p.TTY != nil}}
+	rq := &request{Op: opStart, Session: se.id, Name: p.Root, Proc: &proc{Args: p.Args, Env: p.Env, Dir: dir, TTY: p.TTY != nil, Processes: processes}}
+	rq.Proc.UID, rq.Proc.GID = userOf(p.AsRoot, p.UID, p.GID)
 	if p.TTY != nil {
 		rq.Proc.Cols, rq.Proc.Rows, _ = p.TTY.Size()
 	}
 	r := &running{session: se, ended: make(chan struct{})}
-	streams := &streams{}
 	defer streams.closeTheirs()
 	if p.TTY == nil {
 		if err := streams.open(p); err != nil {

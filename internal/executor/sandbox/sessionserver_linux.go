@@ -18,13 +18,15 @@ type sessions struct {
 
 // session is a network that stays up, and the roots in which its processes run.
 type session struct {
-	base *base
-	ns   []int // network, IPC and host name, in the order of sessionNamespaces
+	base   *base
+	limits limits
+	ns     []int // network, IPC and host name, in the order of sessionNamespaces
 
 	mu     sync.Mutex
 	closed bool
+	killed string         // the limit that the session went over
 	roots  map[string]int // mount namespaces in which a root lies at baseRoot
-	jobs   map[*job]bool
+	jobs   map[*job]used
 	idle   sync.WaitGroup
 }
 
@@ -37,7 +39,7 @@ var sessionNamespaces = []struct {
 func (ss *sessions) handle(s *server, rq *request, own *wire, files []int) {
 	if rq.Op == opOpen {
 		closeAll(files)
-		ss.serve(s.base, own)
+		ss.serve(s.base, rq.Limits, own)
 		return
 	}
 	ss.mu.Lock()
@@ -52,10 +54,16 @@ func (ss *sessions) handle(s *server, rq *request, own *wire, files []int) {
 	case opMount:
 		closeAll(files)
 		r := &reply{}
-		if err := se.mount(rq.Name, rq.Root); err != nil {
+		upper, err := se.mount(rq.Name, rq.Root)
+		if err != nil {
 			r.fail(stageRoot, err)
 		}
-		send(own, r)
+		if upper < 0 {
+			send(own, r)
+			return
+		}
+		send(own, r, upper)
+		unix.Close(upper)
 	case opStart:
 		se.start(s, rq, own, files)
 	case opSocket:
@@ -68,8 +76,8 @@ func (ss *sessions) handle(s *server, rq *request, own *wire, files []int) {
 }
 
 // serve opens a session and keeps it until hewn closes its socket.
-func (ss *sessions) serve(b *base, own *wire) {
-	se, err := newSession(b)
+func (ss *sessions) serve(b *base, l limits, own *wire) {
+	se, err := newSession(b, l)
 	if err != nil {
 		send(own, (&reply{}).fail(stageNamespace, err))
 		return
@@ -94,8 +102,8 @@ func (ss *sessions) serve(b *base, own *wire) {
 	}
 }
 
-func newSession(b *base) (se *session, err error) {
-	se = &session{base: b, roots: map[string]int{}, jobs: map[*job]bool{}}
+func newSession(b *base, l limits) (se *session, err error) {
+	se = &session{base: b, limits: l, roots: map[string]int{}, jobs: map[*job]used{}}
 	b.work(func() {
 		if err = unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS); err != nil {
 			err = fmt.Errorf("make namespaces: %w", err)
@@ -128,42 +136,62 @@ func (se *session) enter() error {
 	return nil
 }
 
-// mount puts a root together in a mount namespace of its own and keeps that.
-func (se *session) mount(name string, r *root) error {
+// mount puts a root together in a mount namespace of its own and keeps that. It gives a descriptor of the upper directory
+// where that is to be collected and not visible from the host, else -1.
+func (se *session) mount(name string, r *root) (upper int, err error) {
 	if r == nil {
-		return fmt.Errorf("no root")
+		return -1, fmt.Errorf("no root")
 	}
 	places, err := se.base.locate(r)
 	if err != nil {
-		return err
+		return -1, err
 	}
 	binds := make([]int, len(r.Binds))
 	for i, bd := range r.Binds {
 		if binds[i], err = se.base.clone(bd.Host, true); err != nil {
 			closeAll(binds[:i])
-			return err
+			return -1, err
 		}
 	}
 	defer closeAll(binds)
 	ns := -1
+	upper = -1
 	se.base.work(func() {
 		if err = unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return
 		}
-		var upper int
 		if upper, err = mountRoot(r, places); err != nil {
 			return
 		}
-		if upper >= 0 {
-			unix.Close(upper) // what a session writes is not collected
+		if err = mountBinds(r.Binds, binds); err != nil {
+			return
 		}
-		if err = mountBinds(r.Binds, binds); err == nil {
+		if err = closeRoot(r); err == nil {
 			ns, err = unix.Open("/proc/thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		}
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = se.keep(name, ns)
 	}
+	if upper >= 0 && (err != nil || !r.Collect) {
+		unix.Close(upper)
+		upper = -1
+	}
+	return upper, err
+}
+
+// closeRoot makes a root read-only that is to be: itself, not what is mounted in it. Nobody inside can take that back, who
+// has no rights over the mount namespace.
+func closeRoot(r *root) error {
+	if !r.ReadOnly {
+		return nil
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	return os.NewSyscallError("make the root read-only", unix.MountSetattr(unix.AT_FDCWD, baseRoot, 0, &attr))
+}
+
+// keep takes over the mount namespace of a root.
+func (se *session) keep(name string, ns int) error {
 	se.mu.Lock()
 	defer se.mu.Unlock()
 	if _, ok := se.roots[name]; ok || se.closed {
@@ -210,7 +238,7 @@ func (se *session) start(s *server, rq *request, own *wire, files []int) {
 		send(own, (&reply{}).fail(stageChild, err))
 		return
 	}
-	j.announce = true
+	j.announce, j.session = true, se
 	ns, err := se.add(j, rq.Name)
 	if err != nil {
 		closeAll(j.stdio[:])
@@ -324,10 +352,10 @@ func (se *session) add(j *job, name string) (int, error) {
 	se.mu.Lock()
 	defer se.mu.Unlock()
 	ns, ok := se.roots[name]
-	if !ok || se.closed {
+	if !ok || se.closed || se.killed != "" {
 		return -1, fmt.Errorf("no root %q is mounted, or the session is closed", name)
 	}
-	se.jobs[j] = true
+	se.jobs[j] = used{}
 	se.idle.Add(1)
 	return ns, nil
 }

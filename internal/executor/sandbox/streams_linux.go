@@ -14,6 +14,7 @@ import (
 // written into, a file read on.
 type streams struct {
 	theirs, ours [3]*os.File
+	merged       bool // stdout and stderr are one pipe, so that their order stays: what is read goes to Stdout
 }
 
 func (s *streams) open(p executor.Process) error {
@@ -24,6 +25,10 @@ func (s *streams) open(p executor.Process) error {
 		s.theirs[0], s.ours[0], err = os.Pipe()
 	}
 	for i := 1; i < 3 && err == nil; i++ {
+		if i == 2 && s.merged {
+			s.theirs[2] = s.theirs[1]
+			break
+		}
 		s.ours[i], s.theirs[i], err = os.Pipe()
 	}
 	if err != nil {
@@ -63,6 +68,9 @@ func (s *streams) copy(p executor.Process, output *sync.WaitGroup) {
 	}
 	for i, w := range []io.Writer{p.Stdout, p.Stderr} {
 		r := s.ours[i+1]
+		if r == nil {
+			continue
+		}
 		if w == nil {
 			w = io.Discard
 		}

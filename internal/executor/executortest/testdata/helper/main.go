@@ -47,6 +47,10 @@ var tasks = map[string]func(args []string){
 	"serve": serve,
 	"fetch": fetch,
 	"tty":   tty,
+
+	"drive":   drive,
+	"refuses": refuses,
+	"onterm":  onTerm,
 }
 
 func fail(format string, args ...any) {

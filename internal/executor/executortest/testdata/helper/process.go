@@ -121,6 +121,13 @@ func spawnMany(args []string) {
 	time.Sleep(10 * time.Second)
 }
 
+// terminated is told of SIGTERM.
+func terminated() <-chan os.Signal {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM)
+	return c
+}
+
 // memory takes memory until something stops it.
 func memory(args []string) {
 	n, err := strconv.Atoi(args[0])
