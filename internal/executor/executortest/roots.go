@@ -179,7 +179,7 @@ func testRootsConfined(t *testing.T, f *Fixture) {
 func testRootsSignals(t *testing.T, f *Fixture) {
 	_, log := f.OK(t, drive("start:a:"+call("image", "", "onterm", "7"), "start:s:"+call("db", "", "serve", "127.0.0.1:1234"), "reach:127.0.0.1:1234",
 		"sleep:200ms", `say:a:{"signal":15}`, "wait:a", `say:s:{"signal":9}`, "wait:s",
-		"start:b:"+call("db", "", "sleep", "1h"), `say:b:{"signal":15}`, "wait:b", "run:c:"+call("db", "", "exit", "77")))
+		"start:b:"+call("db", "", "sleep", "1h"), "sleep:200ms", `say:b:{"signal":15}`, "wait:b", "run:c:"+call("db", "", "exit", "77")))
 	driverSaid(t, log, `a: started
 s: started
 REACHED
@@ -193,7 +193,7 @@ c: exit 77, ""
 }
 
 func testRootsBadRequests(t *testing.T, f *Fixture) {
-	for _, c := range []struct{ line, want string }{
+	cases := []struct{ line, want string }{
 		{`{"root":"images","args":["x"]}`, `there is no root "images"; the roots are: db, image`},
 		{`{"args":["x"]}`, `the request names no root; the roots are: db, image`},
 		{`{"root":"","args":["x"]}`, `the request names no root`},
@@ -216,13 +216,19 @@ func testRootsBadRequests(t *testing.T, f *Fixture) {
 		{`{"root":"image","args":["helper"]}`, "cannot start `helper`: execute: no such file or directory"},
 		{`{"root":"image","args":["/etc/name"]}`, "cannot start `/etc/name`: execute: permission denied"},
 		{`{"root":"image","args":["/bin/helper","true"],"dir":"/none"}`, "its working directory `/none` must exist"},
-	} {
-		_, log := f.OK(t, drive("start:a:"+c.line))
-		if !strings.HasPrefix(log, "a: error: ") || !strings.Contains(log, c.want) {
-			t.Errorf("%s: %s", c.line, log)
+	}
+	var steps []string
+	for _, c := range cases {
+		steps = append(steps, "start:a:"+c.line)
+	}
+	_, log := f.OK(t, drive(steps...))
+	lines := strings.Split(log, "\n")
+	for i, c := range cases {
+		if !strings.HasPrefix(lines[i], "a: error: ") || !strings.Contains(lines[i], c.want) {
+			t.Errorf("%s: %s", c.line, lines[i])
 		}
 	}
-	_, log := f.OK(t, drive("long:a:2000000", "long:b:1000000", "start:c:"+call("db", "", "sleep", "1h"), "say:c:stop", "hear:c", `say:c:{"signal":65}`, "hear:c", `say:c:{"signal":15}`, "wait:c"))
+	_, log = f.OK(t, drive("long:a:2000000", "long:b:1000000", "start:c:"+call("db", "", "sleep", "1h"), "say:c:stop", "hear:c", `say:c:{"signal":65}`, "hear:c", `say:c:{"signal":15}`, "wait:c"))
 	for _, want := range []string{"a: error: the line is longer than 1048576 bytes\n", `b: error: there is no root "xxx`, "N from 1 to 64, not \"stop\"\n", `not "{\"signal\":65}"`, "c: exit 143,"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("no %q in %.3000s", want, log)
@@ -253,9 +259,14 @@ func testRootsLog(t *testing.T, f *Fixture) {
 	if i := strings.Index(log, "a: exit 0, "); i < 0 || strings.Index(log[i:], "the end") > 64<<10+1000 || strings.Index(log[i:], "the end") < 60<<10 {
 		t.Error("the driver did not get the last 64 KiB")
 	}
-	// Lines without an end get one; the driver's own stay as they are.
-	_, text := f.OK(t, drive("run:a:"+call("image", "", "stdin")))
-	if !strings.HasPrefix(text, "a: started\nimage: stdin: \"\"\na: exit 0") {
+	// A line without an end gets one; the driver's own stay as they are.
+	_, text := f.OK(t, drive("run:a:"+call("image", "", "print", "a\nb"), "run:b:"+call("db", "", "print", "c"), "print:the end"))
+	for _, want := range []string{"image: a\n", "image: b\n", "db: c\n", "a: exit 0, \"a\\nb\"\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %q", want, text)
+		}
+	}
+	if !strings.HasSuffix(text, "\nthe end") {
 		t.Errorf("%q", text)
 	}
 }
@@ -294,7 +305,7 @@ func testRootsNothingLeft(t *testing.T, f *Fixture) {
 	if pid := Find(t, mark); pid != "" {
 		t.Errorf("process %s is still there", pid)
 	}
-	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), "hewn.sock") {
+	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), "/run/hewn") {
 		t.Errorf("%v", err)
 	}
 }

@@ -24,8 +24,14 @@ func TestConformance(t *testing.T) {
 func TestRoots(t *testing.T) {
 	for _, mode := range []sandbox.Mode{sandbox.ModeOverlay, sandbox.ModeTmpfs, sandbox.ModeCopy} {
 		t.Run(string(mode), func(t *testing.T) {
+			sb, f, _ := setUp(t, mode)
+			// Its server must not be forked while another mode copies a program, which could not be executed then.
+			se, err := sb.Open(t.Context(), "first")
+			if err != nil {
+				t.Fatal(err)
+			}
+			se.Close(0)
 			t.Parallel()
-			_, f, _ := setUp(t, mode)
 			executortest.TestRoots(t, func(*testing.T) *executortest.Fixture { return f })
 		})
 	}

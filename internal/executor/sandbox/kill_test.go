@@ -21,7 +21,8 @@ import (
 // victimEnv makes TestVictim do something in the directory that it names.
 const victimEnv = "HEWN_TEST_VICTIM"
 
-// TestVictim is the process that TestKilled kills: it runs an action and a session and says so.
+// TestVictim is the process that TestKilled kills: it runs an action, a session and an action with a further root, and
+// says so.
 func TestVictim(t *testing.T) {
 	dir := os.Getenv(victimEnv)
 	if dir == "" {
@@ -49,7 +50,11 @@ func TestVictim(t *testing.T) {
 	if _, err := se.Start(t.Context(), executor.Process{Root: "a", Args: []string{"/bin/helper", "sleep", "1h", dir}, Stdout: os.Stdout}); err != nil {
 		t.Fatal(err)
 	}
-	select {}
+	further := f.Request(t, executortest.Run{Args: []string{"drive", `start:a:{"root":"image","args":["/bin/helper","sleep","1h","` + dir + `"]}`, "sleep:1h"},
+		Further: []executortest.Further{{Name: "image", ReadOnly: true}}})
+	further.Log = os.Stdout
+	sb.Execute(context.Background(), further)
+	t.Error("it ended")
 }
 
 func TestKilled(t *testing.T) {
@@ -65,11 +70,11 @@ func TestKilled(t *testing.T) {
 	}
 	lines := bufio.NewScanner(out)
 	var text strings.Builder
-	for n := 0; n < 2 && lines.Scan(); { // both sleepers
+	for n := 0; n < 3 && lines.Scan(); { // all sleepers
 		fmt.Fprintln(&text, lines.Text())
 		n += strings.Count(lines.Text(), "sleeping")
 	}
-	if strings.Count(text.String(), "sleeping") != 2 {
+	if strings.Count(text.String(), "sleeping") != 3 {
 		cmd.Process.Kill()
 		t.Fatalf("the victim said: %s", &text)
 	}

@@ -67,7 +67,7 @@ func (c *call) hear(name string) {
 //	reach:ADDR     talks to a server as soon as there is one
 //	do:SCRIPT      see script
 //	close:N        closes the connection
-//	sleep:TIME     exit:CODE
+//	sleep:TIME     exit:CODE     print:TEXT
 func drive(args []string) {
 	for _, a := range args {
 		verb, rest, _ := strings.Cut(a, ":")
@@ -100,6 +100,8 @@ func drive(args []string) {
 			d, err := time.ParseDuration(rest)
 			check(err)
 			time.Sleep(d)
+		case "print":
+			fmt.Print(rest)
 		case "exit":
 			exitWith([]string{rest})
 		default:

@@ -26,6 +26,7 @@ var tasks = map[string]func(args []string){
 	"true":   func([]string) {},
 	"exit":   exitWith,
 	"echo":   echo,
+	"print":  func(args []string) { fmt.Print(args[0]) },
 	"env":    func([]string) { fmt.Println(strings.Join(os.Environ(), "\n")) },
 	"script": script,
 	"stdin":  stdin,
