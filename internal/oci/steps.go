@@ -34,7 +34,7 @@ var (
 
 // Natives is the code of the steps that this package makes.
 func Natives() []engine.NativeDef {
-	return []engine.NativeDef{splitDef, layerDef, layoutDef}
+	return []engine.NativeDef{splitDef, layerDef, layoutDef, unpackDef}
 }
 
 // splitParams is what the cut of the files hangs on besides the files.
