@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,10 @@ func cases(t *testing.T) map[string]action.Action {
 		Outputs: []string{"/web/dist", "/web/authentik", "/opt/x"}, Platform: linux,
 	}, map[string]string{"NODE_ENV": "production", "PATH": "/opt/node/bin:/usr/bin", "EMPTY": "", "TZ": "UTC", "A1": "x", "A": "y", "A.B": "z"})
 	add("as-root", action.Action{Root: root, Args: []string{"sh", "-c", "id"}, Platform: linux, AsRoot: true}, nil)
+	add("roots", action.Action{Root: root, Args: []string{"python3", "/check.py"}, Platform: linux, Roots: []action.Root{
+		{Name: "postgres", Tree: tree.Of(digest.Of([]byte("a database")))},
+		{Name: "image", Tree: tree.Empty, ReadOnly: true, Tmpfs: []string{"/media", "/data/a \"b\"", "/data"}},
+	}}, nil)
 	add("arm64", action.Action{Root: root, Args: []string{"true"}, Platform: platform.Platform{OS: "linux", Arch: "arm64", Libc: "musl"}}, nil)
 	add("long", action.Action{Root: root, Args: []string{strings.Repeat("x", 300)}, Platform: linux}, map[string]string{"LONG": strings.Repeat("y", 20000)})
 	return out
@@ -95,6 +100,12 @@ func TestMessagesAreTheProtocols(t *testing.T) {
 			{Name: "Arch", Value: a.Platform.Arch}, {Name: "OSFamily", Value: a.Platform.OS},
 			{Name: "hewn-sandbox", Value: action.Contract}, {Name: "hewn-user", Value: user},
 		}}
+		if name == "roots" {
+			p.Properties = slices.Insert(p.Properties, 2,
+				&repb.Platform_Property{Name: "hewn-root", Value: "image " + tree.Empty.String() + ` read-only "/data" "/data/a \"b\"" "/media"`},
+				&repb.Platform_Property{Name: "hewn-root", Value: "postgres " + tree.Of(digest.Of([]byte("a database"))).String() + " writable"},
+				&repb.Platform_Property{Name: "hewn-roots", Value: action.RootsContract})
+		}
 		//lint:ignore SA1019 clusters of before version 2.2 read it here
 		c := &repb.Command{Arguments: a.Args, Platform: p, WorkingDirectory: strings.TrimPrefix(a.Dir, "/")}
 		for _, kv := range a.Env {
@@ -152,6 +163,20 @@ func TestWhatIsInAKey(t *testing.T) {
 		"user":          func(a *action.Action, _ map[string]string) { a.AsRoot = true },
 		"arch":          func(a *action.Action, _ map[string]string) { a.Platform.Arch = "arm64" },
 		"os":            func(a *action.Action, _ map[string]string) { a.Platform.OS = "other" },
+		"a root":        func(a *action.Action, _ map[string]string) { a.Roots = roots() },
+		"more roots":    func(a *action.Action, _ map[string]string) { a.Roots = append(roots(), action.Root{Name: "c"}) },
+		"root's name":   func(a *action.Action, _ map[string]string) { a.Roots = roots(); a.Roots[0].Name = "other" },
+		"root's tree": func(a *action.Action, _ map[string]string) {
+			a.Roots = roots()
+			a.Roots[0].Tree = tree.Of(digest.Of([]byte("x")))
+		},
+		"root's mode":  func(a *action.Action, _ map[string]string) { a.Roots = roots(); a.Roots[0].ReadOnly = true },
+		"root's tmpfs": func(a *action.Action, _ map[string]string) { a.Roots = roots(); a.Roots[0].Tmpfs = []string{"/a"} },
+		"tmpfs cut":    func(a *action.Action, _ map[string]string) { a.Roots = roots(); a.Roots[0].Tmpfs = []string{"/a b"} },
+		"roots swapped": func(a *action.Action, _ map[string]string) {
+			a.Roots = roots()
+			a.Roots[0].Tree, a.Roots[1].Tree = a.Roots[1].Tree, a.Roots[0].Tree
+		},
 	} {
 		k := key(change)
 		if other, twice := seen[k]; twice {
@@ -162,10 +187,31 @@ func TestWhatIsInAKey(t *testing.T) {
 	for name, change := range map[string]func(a *action.Action, env map[string]string){
 		"order of outputs":    func(a *action.Action, _ map[string]string) { a.Outputs = []string{"/b", "/out"} },
 		"base variable again": func(_ *action.Action, env map[string]string) { env["TZ"] = "UTC" },
+		"no roots":            func(a *action.Action, _ map[string]string) { a.Roots = []action.Root{} },
 	} {
 		if key(change) != same {
 			t.Errorf("%s changes the key", name)
 		}
+	}
+	withRoots := key(func(a *action.Action, _ map[string]string) { a.Roots = roots() })
+	if withRoots != key(func(a *action.Action, _ map[string]string) { a.Roots = roots(); slices.Reverse(a.Roots) }) {
+		t.Error("order of roots changes the key")
+	}
+}
+
+// roots are two further roots, not sorted.
+func roots() []action.Root {
+	return []action.Root{{Name: "b", Tree: tree.Empty, Tmpfs: []string{"/b", "/a"}}, {Name: "a", Tree: tree.Of(digest.Of([]byte("a")))}}
+}
+
+// An action stays the caller's: New changes nothing that it was given.
+func TestNewKeepsItsInput(t *testing.T) {
+	given := roots()
+	if _, err := action.New(action.Action{Args: []string{"a"}, Roots: given}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if given[0].Name != "b" || given[0].Tmpfs[0] != "/b" {
+		t.Errorf("%+v", given)
 	}
 }
 
@@ -186,6 +232,18 @@ func TestNewRefuses(t *testing.T) {
 		"output twice":      {action.Action{Args: []string{"a"}, Outputs: []string{"/a", "/a"}}, nil, "within"},
 		"output in output":  {action.Action{Args: []string{"a"}, Outputs: []string{"/a/b", "/a", "/a-b"}}, nil, "within"},
 		"relative work dir": {action.Action{Args: []string{"a"}, Dir: "src"}, nil, "working directory"},
+		"root's name":       {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "A"}}}, nil, "`A` is no name"},
+		"digit first":       {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "1a"}}}, nil, "no name"},
+		"no name":           {action.Action{Args: []string{"a"}, Roots: []action.Root{{}}}, nil, "no name"},
+		"space in name":     {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "a b"}}}, nil, "no name"},
+		"two roots":         {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "a"}, {Name: "b"}, {Name: "a"}}}, nil, "two further roots are called `a`"},
+		"relative tmpfs":    {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "a", Tmpfs: []string{"data"}}}}, nil, "tmpfs `data`"},
+		"tmpfs everywhere":  {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "a", Tmpfs: []string{"/"}}}}, nil, "below /"},
+		"unclean tmpfs":     {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "a", Tmpfs: []string{"/a//b"}}}}, nil, "clean"},
+		"tmpfs twice":       {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "a", Tmpfs: []string{"/a", "/b", "/a"}}}}, nil, "twice"},
+		"tmpfs in proc":     {action.Action{Args: []string{"a"}, Roots: []action.Root{{Name: "a", Tmpfs: []string{"/proc/x"}}}}, nil, "of its own"},
+		"output at socket":  {action.Action{Args: []string{"a"}, Outputs: []string{"/run/hewn/x"}, Roots: roots()}, nil, "its socket"},
+		"output over it":    {action.Action{Args: []string{"a"}, Outputs: []string{"/run"}, Roots: roots()}, nil, "its socket"},
 		"unclean work dir":  {action.Action{Args: []string{"a"}, Dir: "/src/"}, nil, "working directory"},
 	} {
 		want := strings.ReplaceAll(c.want, "`", "\"")

@@ -275,6 +275,7 @@ func (c *counter) take() string {
 //
 //	write TEXT    writes TEXT into every output
 //	copy          writes the text of the whole root into every output
+//	roots         writes the text of the root and of the further roots into every output
 //	fail CODE LOG fails with a log
 //	forget        makes no output
 //	wait          waits until the context is over
@@ -312,6 +313,12 @@ func (x *fakeExecutor) Execute(ctx context.Context, r executor.Request) (*execut
 		text = args[1]
 	case "copy":
 		s, err := textOf(ctx, x.store, r.Action.Root)
+		if err != nil {
+			return nil, err
+		}
+		text = s
+	case "roots":
+		s, err := rootsText(ctx, x.store, r)
 		if err != nil {
 			return nil, err
 		}
