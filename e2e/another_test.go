@@ -49,6 +49,9 @@ func (w *world) another(t *testing.T) {
 	if len(got) != len(w.digests) {
 		t.Errorf("%d targets here, %d in the first store", len(got), len(w.digests))
 	}
+	if w.imageDigest != "" {
+		w.sameImage(t, p)
+	}
 }
 
 // actions gives the actions that plain progress tells of.

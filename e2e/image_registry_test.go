@@ -289,7 +289,7 @@ func (w *world) pushedElsewhere(t *testing.T, p person, r *registry, digest stri
 	seen := r.taken()
 	bytes, blobs := seen.sent()
 	t.Logf("to another repository: %d blobs, %d kB, %d requests; %s", blobs, bytes/1000, len(seen), o)
-	if got != digest || blobs != 0 || bytes > 64<<10 {
+	if got != digest || blobs > 1 || bytes > 64<<10 { // a config need not be mounted
 		t.Errorf("%s, want %s; to another repository of the same registry %d blobs travel, %d bytes:\n%s", got, digest, blobs, bytes, seen)
 	}
 	w.inRegistry(t, r, other, "v1", digest)

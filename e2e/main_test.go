@@ -8,12 +8,14 @@
 // Nothing stays behind. Variables for whoever works on hewn:
 //
 //	HEWN_E2E_STORE  a store to use instead of a new one: nothing is cold then
+//	HEWN_E2E_HEWN   a program to use instead of bin/hewn
 //	HEWN_E2E_KEEP   keep the directory with stores and logs
 //	HEWN_E2E_ALL    run also the slow actions without layers
 package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,15 +37,16 @@ func TestMain(m *testing.M) {
 
 // world is what the whole sequence works in.
 type world struct {
-	dir     string // everything lies below it; other users may look in
-	repo    string
-	hewn    string // a copy of the built program
-	work    string // a copy of what a clone holds of examples/
-	store   string
-	cold    bool // the store was empty at the start
-	first   person
-	state   string
-	digests map[string]string // of every target, as the first store has them
+	dir         string // everything lies below it; other users may look in
+	repo        string
+	hewn        string // a copy of the built program
+	work        string // a copy of what a clone holds of examples/
+	store       string
+	cold        bool // the store was empty at the start
+	first       person
+	state       string
+	digests     map[string]string // of every target, as the first store has them
+	imageDigest string            // of the image, as the first store has it
 }
 
 // miniature is the reference that a person types.
@@ -70,7 +73,7 @@ func newWorld(t *testing.T) *world {
 	if s := os.Getenv("HEWN_E2E_STORE"); s != "" {
 		w.store, w.cold = s, false
 	}
-	copyFile(t, filepath.Join(repo, "bin", "hewn"), w.hewn)
+	copyFile(t, cmp.Or(os.Getenv("HEWN_E2E_HEWN"), filepath.Join(repo, "bin", "hewn")), w.hewn)
 	w.clone(t)
 	w.first = person{hewn: w.hewn, dir: w.work, env: environ(nil, "HEWN_STORE="+w.store)}
 	return w

@@ -32,6 +32,9 @@ func TestMiniature(t *testing.T) {
 	part("then checks", w.checks)
 	part("then looking at it", w.looking)
 	part("then actions without layers", w.alone)
+	part("then an image", w.images)
+	part("then the image in a registry", w.pushed)
+	part("then the image in an OCI runtime", w.runs)
 	part("then another store, user and place", w.another)
 }
 
