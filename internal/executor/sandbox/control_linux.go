@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,7 +31,7 @@ import (
 
 const (
 	maxControlLine  = 1 << 20  // of what a driver says
-	maxControlCalls = 1024     // connections at the same time
+	maxControlCalls = 256      // connections at the same time
 	maxAnswer       = 64 << 10 // of a process's output that a driver gets
 )
 
@@ -119,7 +120,8 @@ func (c *controller) serve() {
 			return
 		}
 		if err != nil {
-			continue // the peer has gone, or there are too many files open, which passes
+			time.Sleep(10 * time.Millisecond) // the peer has gone, or there are too many files open, which passes
+			continue
 		}
 		switch room := c.admit(conn); {
 		case room > 0:
