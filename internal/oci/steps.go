@@ -87,7 +87,7 @@ func Make(o ImageOptions) engine.Step {
 		part := engine.Sub(split, strconv.Itoa(i))
 		inputs = append(inputs, engine.Native(o.Name+" layer "+g.Name, layerDef, how, part))
 	}
-	return engine.Native(o.Name+" image", layoutDef, last, inputs...)
+	return engine.Native(o.Name+" layout", layoutDef, last, inputs...)
 }
 
 // params decodes what a step got, and checks the number of its inputs.

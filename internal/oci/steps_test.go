@@ -339,3 +339,32 @@ func TestAccountsAreBounded(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// BenchmarkUpdate makes the image of 20,000 files again after one of them has changed.
+func BenchmarkUpdate(b *testing.B) {
+	w := newWorld(b)
+	root := large(b, w.Store)
+	i := spec.Image{Layers: largeGroups(), Owners: map[string]string{"/app": "1000"}, Modes: map[string]string{"/etc/*": "600"}}
+	n := 0
+	build := func() {
+		content, err := w.Tree(map[string]string{"app/main.py": fmt.Sprint(n)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		changed, err := tree.Overlay(b.Context(), w.Store, tree.Part{Tree: root}, tree.Part{Tree: content})
+		if err != nil {
+			b.Fatal(err)
+		}
+		n++
+		_, err = w.Build(func(context.Context, *engine.Ask) (engine.Step, error) {
+			return Make(ImageOptions{Name: "image", Root: engine.Tree(changed).Step, Image: i, Platform: amd64}), nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	build()
+	for b.Loop() {
+		build()
+	}
+}
