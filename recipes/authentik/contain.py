@@ -10,6 +10,33 @@ import socket
 import subprocess
 import threading
 
+# Every process that is asked for gets a process namespace of its own. What is run in a container has to see the container's
+# processes, so a child of its first process, which then becomes the entry point, waits for such commands.
+ATTENDANT = """
+import json, os, socket, subprocess, sys  # hewn-attendant
+door = socket.socket(socket.AF_UNIX)
+door.bind("\\0hewn-attendant-" + sys.argv[1])
+door.listen()
+if first := os.fork():
+    door.close()
+    os.execvp(sys.argv[2], sys.argv[2:])
+first = os.getppid()
+door.settimeout(1)
+while os.getppid() == first:
+    try:
+        visitor, _ = door.accept()
+    except TimeoutError:
+        continue
+    visitor.settimeout(None)
+    with visitor, visitor.makefile("rw") as lines:
+        asked = json.loads(lines.readline())
+        try:
+            done = subprocess.run(asked["args"], env=asked["env"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=asked["timeout"])
+            answer = {"exit": done.returncode, "output": done.stdout.decode(errors="replace")}
+        except (OSError, subprocess.TimeoutExpired) as e:
+            answer = {"exit": 127, "output": str(e)}
+        lines.write(json.dumps(answer) + "\\n")
+"""
 SOCKET = os.environ.get("HEWN_CONTROL", "/run/hewn/control.sock")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -101,20 +128,33 @@ class Image:
         own = dict(entry.split("=", 1) for entry in self.config.get("Env") or [])
         return {"HOME": self.user()[2], "PATH": PATH} | own | (env or {})
 
-    def execute(self, root, args, env=None, **more):
-        """A process beside the entry point, as `docker exec` starts one."""
-        uid, gid, _ = self.user()
-        return Process(root, args, self.environment(env), cwd=self.config.get("WorkingDir") or "/", uid=uid, gid=gid, **more)
-
     def start(self, root, args=None, env=None):
-        """The container itself: the entry point with the arguments, or with the image's own."""
+        """A container: the entry point with the arguments, or with the image's own, as the image's user."""
         own = self.config.get("Cmd") or [] if args is None else args
-        return self.execute(root, (self.config.get("Entrypoint") or []) + list(own), env)
+        entry = (self.config.get("Entrypoint") or []) + list(own)
+        return self._process(root, ["python", "-c", ATTENDANT, root] + entry, env)
+
+    def _process(self, root, args, env):
+        uid, gid, _ = self.user()
+        return Process(root, args, self.environment(env), cwd=self.config.get("WorkingDir") or "/", uid=uid, gid=gid)
+
+    def execute(self, root, args, env=None, timeout=60):
+        """Exit code and output of a command in the container of that root, or without one if none runs."""
+        door = socket.socket(socket.AF_UNIX)
+        try:
+            door.connect("\0hewn-attendant-" + root)
+        except OSError:
+            process = self._process(root, args, env)
+            return process.wait(timeout), process.output
+        with door, door.makefile("rw") as lines:
+            lines.write(json.dumps({"args": args, "env": self.environment(env), "timeout": timeout}) + "\n")
+            lines.flush()
+            answer = json.loads(lines.readline() or '{"exit": 137, "output": "the container has ended"}')
+            return answer["exit"], answer["output"]
 
     def health(self, root, env=None):
         """Exit code and output of the image's health check."""
         kind, *command = self.config["Healthcheck"]["Test"]
         if kind == "CMD-SHELL":
             command = ["/bin/sh", "-c"] + command
-        process = self.execute(root, command, env)
-        return process.wait(60), process.output
+        return self.execute(root, command, env)

@@ -52,20 +52,30 @@ def start(image, prefix=""):
 def well(image, began, prefix=""):
     usage.until("the server is ready", usage.ready)
     for part, env in (("server", usage.ENV), ("worker", usage.WORKER)):
-        usage.until(f"the image's health check of the {part}", lambda: image.health(prefix + part, env)[0] == 0)
+        last = None
+
+        def content():
+            nonlocal last
+            last = image.health(prefix + part, env)
+            return last[0] == 0
+
+        try:
+            usage.until(f"the image's health check of the {part}", content)
+        except SystemExit as e:
+            raise SystemExit(f"{e}; it says: {last}") from None
     print(f"ready and well after {time.monotonic() - began:.1f} s", flush=True)
 
 
 def look(image):
     uid, gid, _ = image.user()
     for part, words in (("server", ["authentik", "gunicorn"]), ("worker", ["worker"])):
-        process = image.execute(part, ["python", "-c", LOOK])
-        if process.wait(60) != 0:
-            usage.fail(f"looking around in the {part}: {process.output}")
-        found = json.loads(process.output.splitlines()[-1])
+        code, output = image.execute(part, ["python", "-c", LOOK])
+        if code != 0:
+            usage.fail(f"looking around in the {part}: {output}")
+        found = json.loads(output.splitlines()[-1])
         if (found["uid"], found["gid"]) != (uid, gid):
             usage.fail(f"the {part} runs as {found['uid']}:{found['gid']}, and not as the image's user, {uid}:{gid}")
-        ours = [(line, ids) for line, ids in found["seen"] if "postgres" not in line and "/containers.py" not in line]
+        ours = [(line, ids) for line, ids in found["seen"] if "hewn-attendant" not in line]
         for word in words:
             those = [(line, ids) for line, ids in ours if word in line]
             if not those:
@@ -74,7 +84,8 @@ def look(image):
                 usage.fail(f"processes of the {part} that do not run as {uid}:{gid}: {wrong}")
         if wrong := {p: e for p, e in found["refused"].items() if e != "EROFS"}:
             usage.fail(f"the root of the {part} can be written to, or says something else than that it is read-only: {wrong}")
-        print(f"{part}: files in its volumes: {found['volumes']}", flush=True)
+        print(f"in the container of the {part}: processes {[line for line, _ in ours]}")
+        print(f"in the container of the {part}: files in its volumes {found['volumes']}", flush=True)
     usage.say(f"server and worker run as {uid}:{gid}, on roots that are read-only")
 
 
