@@ -56,7 +56,7 @@ func Apply(ctx context.Context, st Store, layers []Layer, o ApplyOptions) (Appli
 const (
 	maxPath  = 4096 // of Linux
 	maxName  = 255  // of Linux
-	maxLinks = 40 // more links than this on one path are a loop, as Linux has it
+	maxLinks = 40   // more links than this on one path are a loop, as Linux has it
 
 	smallFile = 512 << 10 // what is read into memory, for another goroutine to keep
 	inFlight  = 8         // of them

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -71,6 +72,7 @@ func newGzip() codec {
 func (c gzipCodec) encode(dst, src []byte) ([]byte, error) {
 	out := bytes.NewBuffer(dst)
 	c.w.Reset(out)
+	c.w.ModTime = time.Unix(0, 0) // "no time"; the zero time is written as some day of 2042
 	if _, err := c.w.Write(src); err != nil {
 		return nil, err
 	}

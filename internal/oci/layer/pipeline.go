@@ -15,7 +15,7 @@ import (
 // The stages of writing a layer run side by side:
 //
 //	tree -> read ahead -> tar -> chunks -> hash of the tar
-//	                                   \-> compress (several at a time) -> in order: hash, write
+//	                                   \-> compress (several at a time) -> in order: write
 //
 // All layers that are being written at one time share the chunks and the processors, so that memory does not grow with
 // their number. A chunk that is full needs nothing more than a processor to come to its end, hence nobody waits in a circle.
@@ -52,7 +52,6 @@ type pipeline struct {
 	hashed chan *chunk
 	order  chan *chunk
 	tar    *digest.Writer
-	out    *digest.Writer
 }
 
 // newPipeline gives a context as well, which ends when a stage fails.
@@ -60,7 +59,7 @@ func newPipeline(ctx context.Context, c Compression) (*pipeline, context.Context
 	n := cap(slots()) // sending never blocks: no more chunks than that exist
 	ctx, cancel := context.WithCancelCause(ctx)
 	return &pipeline{ctx: ctx, cancel: cancel, codec: codecs[c], hashed: make(chan *chunk, n), order: make(chan *chunk, n),
-		tar: digest.NewWriter(), out: digest.NewWriter()}, ctx
+		tar: digest.NewWriter()}, ctx
 }
 
 // start runs the stages behind Write in g. They end after close.
@@ -90,12 +89,11 @@ func (p *pipeline) emit(w io.Writer, c *chunk) error {
 	if c.err != nil {
 		return c.err
 	}
+	out := c.out
 	if p.codec == nil {
-		_, err := w.Write(c.in) // and its hash is that of the tar
-		return err
+		out = c.in
 	}
-	_, _ = p.out.Write(c.out)
-	_, err := w.Write(c.out)
+	_, err := w.Write(out)
 	return err
 }
 
@@ -163,13 +161,4 @@ func (p *pipeline) close(complete bool) {
 	}
 	close(p.hashed)
 	close(p.order)
-}
-
-// info is known when all stages have ended.
-func (p *pipeline) info(entries int) Info {
-	i := Info{DiffID: p.tar.Digest(), Digest: p.out.Digest(), Entries: entries}
-	if p.codec == nil {
-		i.Digest = i.DiffID
-	}
-	return i
 }

@@ -40,6 +40,17 @@ var mtime = time.Unix(action.SourceDateEpoch, 0).UTC()
 // Write writes the layer that holds t to w. Each entry of t but the root is in it. A name that begins with `.wh.` is
 // refused with a *diag.Problem: in a layer it would remove a file instead of being one.
 func Write(ctx context.Context, src Source, t tree.Tree, o Options, w io.Writer) (Info, error) {
+	hash := digest.NewWriter()
+	info, err := write(ctx, src, t, o, io.MultiWriter(hash, w))
+	info.Digest = hash.Digest()
+	if err != nil {
+		return Info{}, err
+	}
+	return info, nil
+}
+
+// write leaves the digest of what it writes to others.
+func write(ctx context.Context, src Source, t tree.Tree, o Options, w io.Writer) (Info, error) {
 	attrs, err := o.Attrs.Canonical()
 	if err != nil {
 		return Info{}, fmt.Errorf("layer: %w", err)
@@ -66,7 +77,7 @@ func Write(ctx context.Context, src Source, t tree.Tree, o Options, w io.Writer)
 	if err := g.Wait(); err != nil {
 		return Info{}, err
 	}
-	return p.info(entries), nil
+	return Info{DiffID: p.tar.Digest(), Entries: entries}, nil
 }
 
 // Put writes the layer that holds t into st.
@@ -80,7 +91,7 @@ func Put(ctx context.Context, st Store, t tree.Tree, o Options) (Info, error) {
 		kept, keepErr = st.Ingest(ctx, r)
 		_ = r.CloseWithError(keepErr) // Write fails with it
 	}()
-	info, err := Write(ctx, st, t, o, w)
+	info, err := write(ctx, st, t, o, w)
 	_ = w.CloseWithError(err) // nil is the end of the stream
 	<-done
 	switch {
@@ -88,9 +99,8 @@ func Put(ctx context.Context, st Store, t tree.Tree, o Options) (Info, error) {
 		return Info{}, err
 	case keepErr != nil:
 		return Info{}, keepErr
-	case kept != info.Digest:
-		return Info{}, fmt.Errorf("the store kept %s of the layer %s", kept, info.Digest)
 	}
+	info.Digest = kept
 	return info, nil
 }
 
