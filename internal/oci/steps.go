@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/oci/layer"
 	"hewn.example/hewn/internal/platform"
@@ -28,13 +29,20 @@ type ImageOptions struct {
 // The native steps of images.
 var (
 	splitDef  = engine.NativeDef{Name: "oci-split", Version: 1, Run: runSplit}
-	layerDef  = engine.NativeDef{Name: "oci-layer", Version: 1, Run: runLayer}
 	layoutDef = engine.NativeDef{Name: "oci-layout", Version: 1, Run: runLayout}
 )
 
 // Natives is the code of the steps that this package makes.
 func Natives() []engine.NativeDef {
-	return []engine.NativeDef{splitDef, layerDef, layoutDef, unpackDef}
+	return []engine.NativeDef{splitDef, layoutDef, unpackDef, layerDef(layer.Zstd), layerDef(layer.Gzip), layerDef(layer.None)}
+}
+
+// layerDef is the step that makes layers. The implementation of the compression is part of its name, by a hash, and not
+// only of its parameters: a plan that was remembered by a hewn with another implementation then does not hold any more,
+// instead of asking for bytes that nobody can make.
+func layerDef(c layer.Compression) engine.NativeDef {
+	made := digest.Of([]byte(layer.TarVersion + "\n" + layer.CodecVersion(c)))
+	return engine.NativeDef{Name: "oci-layer-" + string(c) + "-" + made.Short()[:8], Version: 1, Run: runLayer}
 }
 
 // splitParams is what the cut of the files hangs on besides the files.
@@ -48,7 +56,8 @@ type splitParams struct {
 // groupParams is a group without its name, which no layer depends on.
 type groupParams []string
 
-// layerParams is what the bytes of a layer hang on besides its files and attributes.
+// layerParams is what the bytes of a layer hang on besides its files and attributes. Tar and Codec are for people who
+// compare keys.
 type layerParams struct {
 	Compression layer.Compression `json:"compression"`
 	Tar         string            `json:"tar"`
@@ -85,7 +94,7 @@ func Make(o ImageOptions) engine.Step {
 	for i, g := range groups {
 		last.Groups = append(last.Groups, g.Name)
 		part := engine.Sub(split, strconv.Itoa(i))
-		inputs = append(inputs, engine.Native(o.Name+" layer "+g.Name, layerDef, how, part))
+		inputs = append(inputs, engine.Native(o.Name+" layer "+g.Name, layerDef(compression), how, part))
 	}
 	return engine.Native(o.Name+" layout", layoutDef, last, inputs...)
 }
@@ -202,9 +211,6 @@ func runLayer(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	}
 	if c.Inputs[0] == tree.Empty {
 		return tree.Empty, nil
-	}
-	if now := layer.CodecVersion(p.Compression); p.Codec != now || p.Tar != layer.TarVersion {
-		return tree.Tree{}, fmt.Errorf("this hewn makes layers by %s and %s, not by %s and %s", layer.TarVersion, now, p.Tar, p.Codec)
 	}
 	root, attrs, err := readPart(ctx, c.Store, c.Inputs[0])
 	if err != nil {

@@ -55,10 +55,13 @@ func newWorld(t testing.TB) *world {
 	w := &world{}
 	var natives []engine.NativeDef
 	for _, d := range Natives() {
-		run := d.Run
+		run, name := d.Run, d.Name
+		if strings.HasPrefix(name, "oci-layer-") {
+			name = "oci-layer"
+		}
 		natives = append(natives, engine.NativeDef{Name: d.Name, Version: d.Version, Run: func(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 			w.mu.Lock()
-			w.ran = append(w.ran, strings.TrimSpace(d.Name+" "+strings.TrimPrefix(c.Labels[0], "image files ")))
+			w.ran = append(w.ran, strings.TrimSpace(name+" "+strings.TrimPrefix(c.Labels[0], "image files ")))
 			w.mu.Unlock()
 			return run(ctx, c)
 		}})
