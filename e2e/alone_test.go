@@ -99,6 +99,33 @@ func (w *world) runAlone(t *testing.T, st *disk.Store, box *sandbox.Sandbox, s e
 	}
 }
 
+// parseRoot reads one line of a further root: its tree first, then what else is said of it.
+func parseRoot(a *action.Action, text string) error {
+	name, rest, _ := strings.Cut(text, " ")
+	what, value, more := strings.Cut(rest, " ")
+	if !more {
+		d, err := digest.Parse(rest)
+		a.Roots = append(a.Roots, action.Root{Name: name, Tree: tree.Of(d)})
+		return err
+	}
+	if len(a.Roots) == 0 || a.Roots[len(a.Roots)-1].Name != name {
+		return fmt.Errorf("no such root")
+	}
+	r := &a.Roots[len(a.Roots)-1]
+	var err error
+	switch what {
+	case "read-only":
+		r.ReadOnly, err = strconv.ParseBool(value)
+	case "tmpfs":
+		var p string
+		p, err = strconv.Unquote(value)
+		r.Tmpfs = append(r.Tmpfs, p)
+	default:
+		err = fmt.Errorf("unknown word")
+	}
+	return err
+}
+
 // parseAction reads what action.Action.Dump writes.
 func parseAction(text string) (action.Action, error) {
 	var a action.Action
@@ -127,6 +154,12 @@ func parseAction(text string) (action.Action, error) {
 			a.Env = append(a.Env, unquoted())
 		case "output":
 			a.Outputs = append(a.Outputs, unquoted())
+		case "further-roots":
+			if rest != "contract="+action.RootsContract {
+				err = fmt.Errorf("unknown contract")
+			}
+		case "further-root":
+			err = parseRoot(&a, rest)
 		default:
 			err = fmt.Errorf("unknown word")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -165,7 +166,7 @@ func testRootsNetwork(t *testing.T, f *Fixture) {
 func testRootsConfined(t *testing.T, f *Fixture) {
 	_, log := f.OK(t, drive("start:s:"+call("image", "", "sleep", "1h"), "run:p:"+call("image", "", "processes"), "run:q:"+call("db", `"uid":0`, "processes"),
 		"run:f:"+call("db", "", "forbidden"), "run:g:"+call("image", `"uid":0`, "forbidden"),
-		`run:d:`+call("image", `"env":{"HOME":"/data"}`, "devices"), "run:x:"+call("image", "", "script", "absent:/run/hewn"), "run:l:"+call("db", "", "loopback")))
+		`run:d:`+call("image", `"env":{"HOME":"/data"}`, "devices"), "run:x:"+call("image", "", "hostfiles", f.Helper, "/usr", "/home", "/run/hewn"), "run:l:"+call("db", "", "loopback")))
 	for _, name := range strings.Split("pqfgdxl", "") {
 		if !strings.Contains(log, name+": exit 0, ") {
 			t.Errorf("%s failed:\n%s", name, log)
@@ -280,8 +281,13 @@ func testRootsDriverFails(t *testing.T, f *Fixture) {
 		t.Errorf("%+v\n%s", out, log)
 	}
 	if f.Local {
-		if _, err := os.Stat(out.Kept); err != nil {
-			t.Error(err)
+		found := false
+		filepath.WalkDir(out.Kept, func(p string, _ os.DirEntry, err error) error {
+			found = found || filepath.Base(p) == "trace"
+			return err
+		})
+		if !found {
+			t.Errorf("what the driver wrote is not in %q", out.Kept)
 		}
 	}
 	for _, c := range []struct {

@@ -29,6 +29,7 @@ func TestSessions(t *testing.T, open func(t *testing.T) (*Fixture, executor.Sess
 		{"Forward", testForward},
 		{"Roots", testSessionRoots},
 		{"Binds", testBinds},
+		{"ReadOnly", testReadOnly},
 		{"Signals", testSignals},
 		{"Terminal", testTerminal},
 		{"StartFails", testStartFails},
@@ -151,15 +152,16 @@ func testSessionProcesses(t *testing.T, f *Fixture, s executor.Sessions) {
 func testSessionUsers(t *testing.T, f *Fixture, s executor.Sessions) {
 	se := openSession(t, s)
 	mount(t, se, executor.Root{Name: "a", Layers: []executor.Layer{{Tree: f.Root(t, nil), At: "/"}}})
-	for _, asRoot := range []bool{false, true} {
-		out := newConsole()
-		r, err := se.Start(t.Context(), executor.Process{Root: "a", Args: []string{"/bin/helper", "identity"}, Env: env(), AsRoot: asRoot, Stdout: out})
+	for _, c := range []struct {
+		p    executor.Process
+		want string
+	}{{executor.Process{}, "uid 1000 gid 1000 host hewn"}, {executor.Process{AsRoot: true}, "uid 0 gid 0 host hewn"}, {executor.Process{UID: 999}, "uid 999 gid 0 host hewn"},
+		{executor.Process{UID: 65534, GID: 7}, "uid 65534 gid 7 host hewn"}, {executor.Process{AsRoot: true, GID: 8}, "uid 0 gid 8 host hewn"}} {
+		out, p, want := newConsole(), c.p, c.want
+		p.Root, p.Args, p.Env, p.Stdout = "a", []string{"/bin/helper", "identity"}, env(), out
+		r, err := se.Start(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)
-		}
-		want := "uid 1000 gid 1000 host hewn"
-		if asRoot {
-			want = "uid 0 gid 0 host hewn"
 		}
 		if code, err := r.Wait(); code != 0 || err != nil || !strings.HasPrefix(out.String(), want) {
 			t.Errorf("exit code %d, %v, %q", code, err, out)
@@ -271,6 +273,20 @@ func testBinds(t *testing.T, f *Fixture, s executor.Sessions) {
 	if err := se.Mount(t.Context(), executor.Root{Name: "bad", Layers: []executor.Layer{{Tree: tree.Empty, At: "/"}}, Binds: []executor.Bind{{Host: filepath.Join(host, "none"), At: "/x"}}}); err == nil {
 		t.Error("bound what is not there")
 	}
+}
+
+// A read-only root refuses to be written to, but for what is mounted in it.
+func testReadOnly(t *testing.T, f *Fixture, s executor.Sessions) {
+	se := openSession(t, s)
+	mount(t, se, executor.Root{Name: "a", Layers: []executor.Layer{{Tree: f.Root(t, map[string]string{"etc/file": "x"}), At: "/"}}, ReadOnly: true,
+		Tmpfs: []string{"/var/cache"}, Binds: []executor.Bind{{Host: t.TempDir(), At: "/var/state", Writable: true}}})
+	finish(t, se, "a", "refuses", "/etc/file", "/new", "/var")
+	if got := finish(t, se, "a", "script", "write:/var/cache/x:1", "write:/var/state/x:2", "read:/var/cache/x", "read:/var/state/x"); got != "/var/cache/x: 1\n/var/state/x: 2\n" {
+		t.Errorf("%q", got)
+	}
+	// The same layers, writable, in the same session.
+	mount(t, se, executor.Root{Name: "b", Layers: []executor.Layer{{Tree: f.Root(t, map[string]string{"etc/file": "x"}), At: "/"}}})
+	finish(t, se, "b", "script", "write:/etc/file:y")
 }
 
 func testSignals(t *testing.T, f *Fixture, s executor.Sessions) {

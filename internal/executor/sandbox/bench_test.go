@@ -11,6 +11,7 @@ import (
 
 	"hewn.example/hewn/internal/action"
 	"hewn.example/hewn/internal/executor"
+	"hewn.example/hewn/internal/executor/executortest"
 	"hewn.example/hewn/internal/executor/sandbox"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/tree"
@@ -53,5 +54,17 @@ func BenchmarkSteps(b *testing.B) {
 	}
 	if err := g.Wait(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkRoots runs an action with one further root, in which its driver starts one process.
+func BenchmarkRoots(b *testing.B) {
+	_, f, _ := setUp(b, sandbox.ModeAuto)
+	r := f.Request(b, executortest.Run{Args: []string{"drive", `run:a:{"root":"image","args":["/bin/helper","true"]}`}, Further: []executortest.Further{{Name: "image", ReadOnly: true}}})
+	b.ResetTimer()
+	for b.Loop() {
+		if out, err := f.Executor.Execute(b.Context(), r); err != nil || out.ExitCode != 0 {
+			b.Fatalf("%+v, %v", out, err)
+		}
 	}
 }

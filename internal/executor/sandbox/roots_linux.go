@@ -28,11 +28,6 @@ func (x *execution) inRoots(ctx context.Context) (*reply, string, error) {
 		return nil, "", err
 	}
 	defer se.Close(0)
-	for _, r := range x.request.Action.Roots {
-		if err := x.mountFurther(ctx, se, r); err != nil {
-			return nil, "", err
-		}
-	}
 	log := &sharedLog{w: x.log}
 	if x.request.Log != nil {
 		log.w = io.MultiWriter(x.log, quiet{x.request.Log})
@@ -44,6 +39,11 @@ func (x *execution) inRoots(ctx context.Context) (*reply, string, error) {
 	defer c.close()
 	if err := x.mountDriver(ctx, se, c.dir); err != nil {
 		return nil, "", err
+	}
+	for _, r := range x.request.Action.Roots {
+		if err := x.mountFurther(ctx, se, r); err != nil {
+			return nil, "", err
+		}
 	}
 	go c.serve()
 	d, err := x.startDriver(se, log)
@@ -106,6 +106,9 @@ func (x *execution) mountDriver(ctx context.Context, se *clientSession, control 
 			if len(files) > 0 {
 				x.upper = files[0]
 				closeAll(files[1:])
+			}
+			if s.conf.Mode == ModeAuto {
+				s.mode.Store(mode)
 			}
 			return nil
 		}
