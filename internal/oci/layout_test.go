@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"hewn.example/hewn/internal/diag"
@@ -468,4 +469,47 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestImageOfVariants(t *testing.T) {
+	of := func(variants ...string) *Layout {
+		l := &Layout{}
+		for _, v := range variants {
+			l.Images = append(l.Images, Image{Desc: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm", Variant: v}}})
+		}
+		return l
+	}
+	for _, c := range []struct {
+		have []string
+		want string
+	}{
+		{[]string{"v6", "v7", ""}, "v7"}, {[]string{"", "v7"}, "v7"}, {[]string{"v7", ""}, "v7"}, {[]string{"v5", "", "v6"}, ""}, {[]string{"v6"}, "v6"},
+	} {
+		i, err := of(c.have...).Image(platform.Platform{OS: "linux", Arch: "arm", Libc: "glibc"})
+		if err != nil || i.Desc.Platform.Variant != c.want {
+			t.Errorf("%q: got %+v, %v", c.have, i, err)
+		}
+	}
+	if _, err := of("v7").Image(amd64); err == nil {
+		t.Error("an image for arm was taken for one for amd64")
+	}
+}
+
+func TestDescribeRefuses(t *testing.T) {
+	for content, says := range map[string]string{
+		"{":                                "malformed",
+		`{"platforms":[{"root":"x"}]}`:     "malformed",
+		strings.Repeat(" ", maxDocument):   "malformed",
+		strings.Repeat(" ", maxDocument+1): "at most",
+	} {
+		st := memory.New()
+		_, err := Describe(t.Context(), st, dir{describeFile: content}.tree(t, st))
+		var p *diag.Problem
+		if !errors.As(err, &p) || p.Pos.File != describeFile || !strings.Contains(err.Error(), says) || errors.Is(err, tree.ErrNotExist) {
+			t.Errorf("%.30q: got %v", content, err)
+		}
+	}
+	if _, err := (DescribedLayer{Digest: "sha512:00", Size: 1}).Blob(); err == nil {
+		t.Error("a blob was found by its SHA-512")
+	}
 }

@@ -261,17 +261,24 @@ func TestImagesThatCannotBe(t *testing.T) {
 	}{
 		"user": {func(_ *world, i *spec.Image) { i.User = "authentik" }, "user",
 			[]string{"no user `authentik`", "app, root, www-data", "write one of these or a number"}},
-		"user's group":     {func(_ *world, i *spec.Image) { i.User = "app:staff" }, "user", []string{"no group `staff`", "/etc/group has: root, users, www-data"}},
-		"owner":            {func(_ *world, i *spec.Image) { i.Owners["/web"] = "ap" }, "owners./web", []string{"no user `ap`"}},
-		"group of a file":  {func(_ *world, i *spec.Image) { i.Owners["/web"] = "app:ap" }, "owners./web", []string{"no group `ap`"}},
-		"no passwd at all": {func(w *world, _ *spec.Image) { delete(w.Sources["root"], "etc/passwd") }, "user", []string{"no user `app`", "no `/etc/passwd` at all", "write a number"}},
-		"owned path":       {func(_ *world, i *spec.Image) { i.Owners["/web/dust/x"] = "0" }, "owners./web/dust/x", []string{"no `/web/dust/x`", "`/web` has: dist"}},
-		"through a link":   {func(_ *world, i *spec.Image) { i.Modes["/bin/sh"] = "4755" }, "modes./bin/sh", []string{"write `/usr/bin/sh`"}},
-		"mode of a link":   {func(_ *world, i *spec.Image) { i.Modes["/bin"] = "700" }, "modes./bin", []string{"is a link", "usr/bin"}},
-		"pattern":          {func(_ *world, i *spec.Image) { i.Modes["/sbin/*"] = "700" }, "modes./sbin/*", []string{"matches `/sbin/*`"}},
-		"two patterns":     {func(_ *world, i *spec.Image) { i.Modes["/usr/bin/*o"] = "700" }, "modes./usr/bin/su*", []string{"`/usr/bin/*o` and `/usr/bin/su*`", "/usr/bin/sudo", "of its own"}},
-		"no files":         {func(w *world, i *spec.Image) { w.Sources["root"] = nil; *i = spec.Image{} }, "", []string{"no files"}},
-		"a whiteout":       {func(w *world, _ *spec.Image) { w.Sources["root"]["app/.wh.x"] = "" }, "", []string{".wh.x"}},
+		"user's group":       {func(_ *world, i *spec.Image) { i.User = "app:staff" }, "user", []string{"no group `staff`", "/etc/group has: root, users, www-data"}},
+		"owner":              {func(_ *world, i *spec.Image) { i.Owners["/web"] = "ap" }, "owners./web", []string{"no user `ap`"}},
+		"group of a file":    {func(_ *world, i *spec.Image) { i.Owners["/web"] = "app:ap" }, "owners./web", []string{"no group `ap`"}},
+		"no passwd at all":   {func(w *world, _ *spec.Image) { delete(w.Sources["root"], "etc/passwd") }, "user", []string{"no user `app`", "no `/etc/passwd` at all", "write a number"}},
+		"owned path":         {func(_ *world, i *spec.Image) { i.Owners["/web/dust/x"] = "0" }, "owners./web/dust/x", []string{"no `/web/dust/x`", "`/web` has: dist"}},
+		"through a link":     {func(_ *world, i *spec.Image) { i.Modes["/bin/sh"] = "4755" }, "modes./bin/sh", []string{"write `/usr/bin/sh`"}},
+		"mode of a link":     {func(_ *world, i *spec.Image) { i.Modes["/bin"] = "700" }, "modes./bin", []string{"is a link", "usr/bin"}},
+		"pattern":            {func(_ *world, i *spec.Image) { i.Modes["/sbin/*"] = "700" }, "modes./sbin/*", []string{"matches `/sbin/*`"}},
+		"two patterns":       {func(_ *world, i *spec.Image) { i.Modes["/usr/bin/*o"] = "700" }, "modes./usr/bin/su*", []string{"`/usr/bin/*o` and `/usr/bin/su*`", "/usr/bin/sudo", "of its own"}},
+		"no files":           {func(w *world, i *spec.Image) { w.Sources["root"] = nil; *i = spec.Image{} }, "", []string{"no files"}},
+		"labels without end": {func(_ *world, i *spec.Image) { i.Labels["x"] = strings.Repeat("x", maxDocument) }, "", []string{"registries take 4194304"}},
+		"one of many names": {func(w *world, i *spec.Image) {
+			for n := range 30 {
+				w.Sources["root"]["etc/passwd"] += fmt.Sprintf("user%02d:x:%d:1:::\n", n, n)
+			}
+			i.User = "wwwdata"
+		}, "user", []string{"www-data and 21 more"}},
+		"a whiteout": {func(w *world, _ *spec.Image) { w.Sources["root"]["app/.wh.x"] = "" }, "", []string{".wh.x"}},
 	} {
 		w, i := newWorld(t), image()
 		c.spoil(w, &i)
