@@ -360,6 +360,30 @@ func TestCodecsForget(t *testing.T) {
 	}
 }
 
+// TestOldZstdCodec uses one until the positions that it counts begin anew, at 2 GiB. Each call counts a window and its input.
+func TestOldZstdCodec(t *testing.T) {
+	used, small, src := newZstd(), make([]byte, 200_000), noise(3, 1<<20)
+	want, err := newZstd().encode(nil, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	position := 0
+	for position < 1<<31+1<<25 {
+		if 1<<31-position > 1<<24 {
+			position += chunkSize + len(small)
+			if out, err = used.encode(out[:0], small); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		position += chunkSize + len(src)
+		if out, err = used.encode(out[:0], src); err != nil || !bytes.Equal(out, want) {
+			t.Fatalf("after %d bytes: %d bytes instead of %d, %v", position, len(out), len(want), err)
+		}
+	}
+}
+
 func TestGoReadsGzip(t *testing.T) {
 	st := newStore()
 	tr, o := sample(t, st)
