@@ -46,7 +46,7 @@ func run() error {
 	flag.IntVar(&b.runs, "runs", 20, "runs of what takes milliseconds")
 	flag.IntVar(&b.rounds, "rounds", 3, "runs of what takes seconds")
 	flag.IntVar(&b.jobs, "jobs", 2, "actions at the same time in the rows of cold steps, for hewn and for ninja")
-	flag.StringVar(&rows, "rows", "noop,python,go,steps,cold-steps", "what to measure; `up` is a cold start of the miniature in an empty store, which downloads everything")
+	flag.StringVar(&rows, "rows", "noop,python,go,steps,cold-steps,image,image-python,image-push,image-full,image-start", "what to measure; `up` is a cold start of the miniature in an empty store, which downloads everything")
 	flag.BoolVar(&b.verbose, "v", false, "print every measurement")
 	flag.Parse()
 
@@ -62,7 +62,9 @@ func run() error {
 		name    string
 		measure func(context.Context) error
 	}{
-		{"noop", b.noop}, {"python", b.python}, {"go", b.golang}, {"cold-steps", b.coldSteps}, {"steps", b.steps}, {"up", b.up},
+		{"noop", b.noop}, {"python", b.python}, {"go", b.golang},
+		{"image", b.imageNoop}, {"image-python", b.imagePython}, {"image-push", b.imagePush}, {"image-full", b.imageFull}, {"image-start", b.imageStart},
+		{"cold-steps", b.coldSteps}, {"steps", b.steps}, {"up", b.up},
 	}
 	wanted := strings.Split(rows, ",")
 	for _, r := range all {
