@@ -16,6 +16,7 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/oci/layer"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/spec"
 	"hewn.example/hewn/internal/store"
@@ -168,14 +169,25 @@ func TestOutputsOfVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(&b, "%s of %s %s\n", unpackDef, compression, unpacked)
-		if compression != "none" {
-			continue
-		}
 		split, err := runSplit(t.Context(), engine.NativeCall{Store: w.Store, Inputs: []tree.Tree{root}, Params: splitOf(t, i)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(&b, "%s %s\n", splitDef, split)
+		part, err := tree.Sub(t.Context(), w.Store, split, "4")
+		if err != nil {
+			t.Fatal(err)
+		}
+		how := layer.Compression(compression)
+		raw, err := encodeJSON(layerParams{how, layer.TarVersion, layer.CodecVersion(how)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := runLayer(t.Context(), engine.NativeCall{Store: w.Store, Inputs: []tree.Tree{part}, Params: raw})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%s %s\n", layerDef(how), made)
 	}
 	golden(t, "outputs.golden", b.String())
 }
