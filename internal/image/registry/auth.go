@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -24,17 +25,31 @@ var errPlain = errors.New("it would be spoken to without TLS")
 type guard struct {
 	base  http.RoundTripper
 	plain []string
+	after atomic.Int64 // the last Retry-After, which ggcr's errors do not tell
+}
+
+// delayed adds to an error of ggcr's how long the registry asked to wait.
+func (g *guard) delayed(err error) error {
+	var st *statusError
+	if errors.As(err, &st) && st.temporary() {
+		st.after = time.Duration(g.after.Load())
+	}
+	return err
 }
 
 // RoundTrip implements http.RoundTripper.
-func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" && !plainAllowed(r.URL.Host, g.plain) {
 		if r.Body != nil {
 			r.Body.Close()
 		}
 		return nil, fmt.Errorf("%s: %w", r.URL.Host, errPlain)
 	}
-	return g.base.RoundTrip(r)
+	resp, err := g.base.RoundTrip(r)
+	if err == nil {
+		g.after.Store(int64(retryAfter(resp.Header)))
+	}
+	return resp, err
 }
 
 // tokenTries is how many fresh tokens one request may ask for. More than one: where a token lives very shortly, others
@@ -45,7 +60,7 @@ const tokenTries = 3
 // fetched anew when it has expired. ggcr's own transport cannot send a body again after a token has expired, and asks
 // for a token once for each request that meets an expired one; so only ggcr's dance itself is used.
 type authorized struct {
-	base      http.RoundTripper
+	base      *guard
 	registry  name.Registry
 	challenge *transport.Challenge
 	auth      authn.Authenticator
@@ -57,7 +72,7 @@ type authorized struct {
 }
 
 // connectTo asks the registry what it wants, and gets the first token.
-func connectTo(ctx context.Context, base http.RoundTripper, reg name.Registry, auth authn.Authenticator) (*authorized, error) {
+func connectTo(ctx context.Context, base *guard, reg name.Registry, auth authn.Authenticator) (*authorized, error) {
 	ch, err := transport.Ping(ctx, reg, base)
 	if err != nil {
 		return nil, err

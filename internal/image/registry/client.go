@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,12 +121,12 @@ func (p *push) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	base := guard{p.plain, p.c.PlainHTTP}
+	base := &guard{base: p.plain, plain: p.c.PlainHTTP}
 	err = p.retry(ctx, func() error {
 		if p.auth, err = connectTo(ctx, base, reg, auth); errors.Is(err, syscall.ECONNREFUSED) {
 			return final{err} // nothing is lost yet that is worth waiting for
 		}
-		return fromGGCR(err)
+		return base.delayed(fromGGCR(err))
 	})
 	if err != nil {
 		return err
@@ -156,7 +157,7 @@ func (p *push) firstToken(ctx context.Context, repo name.Repository) error {
 	get := func() error {
 		return p.retry(ctx, func() error {
 			_, err := p.auth.header(ctx, "")
-			return fromGGCR(err)
+			return p.auth.base.delayed(fromGGCR(err))
 		})
 	}
 	err := get()
@@ -380,7 +381,8 @@ func retryAfter(h http.Header) time.Duration {
 // fromGGCR turns an answer that ggcr met into ours, so that there is one type to ask.
 func fromGGCR(err error) error {
 	var t *transport.Error
-	if !errors.As(err, &t) {
+	var cert *tls.CertificateVerificationError // says more than what the same port answered to plain HTTP
+	if !errors.As(err, &t) || errors.As(err, &cert) {
 		return err
 	}
 	e := &statusError{status: t.StatusCode}

@@ -1,6 +1,8 @@
 package registry_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,7 +33,7 @@ type build struct {
 }
 
 func newBuild(t testing.TB) *build {
-	return &build{t, memory.New(), types.OCIUncompressedLayer}
+	return &build{t, memory.New(), types.OCILayer}
 }
 
 func (b *build) put(content []byte, mediaType types.MediaType) v1.Descriptor {
@@ -56,9 +58,8 @@ func (b *build) image(arch string, layers ...[]byte) oci.Image {
 	config := &v1.ConfigFile{OS: "linux", Architecture: arch, RootFS: v1.RootFS{Type: "layers"}}
 	m := &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
 	for _, l := range layers {
-		d := b.put(l, b.mediaType)
-		m.Layers = append(m.Layers, d)
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, d.Digest) // not compressed: the same
+		m.Layers = append(m.Layers, b.put(gzipped(b.t, l), b.mediaType))
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, v1.Hash{Algorithm: "sha256", Hex: digest.Of(l).Hex()})
 	}
 	_, m.Config = b.json(config, types.OCIConfigJSON)
 	raw, desc := b.json(m, types.OCIManifestSchema1)
@@ -78,6 +79,19 @@ func (b *build) index(images ...oci.Image) *oci.Layout {
 	}
 	raw, top := b.json(x, types.OCIImageIndex)
 	return &oci.Layout{Top: top, Index: raw, Images: images}
+}
+
+func gzipped(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&buf, gzip.NoCompression)
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
 }
 
 // tarOf is an uncompressed layer with one file of n bytes, which differ with seed.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"hewn.example/hewn/internal/digest"
 )
@@ -19,9 +20,12 @@ const (
 	// smallestChunk is the least that goes up in one request where the way to the registry refuses larger bodies.
 	smallestChunk = 256 << 10
 	// restarts is how often a blob is begun anew after the registry lost an upload or found other bytes in it.
-	restarts = 3
+	restarts = 5
 	// worthwhile is how much of a broken request must have arrived for the next try to count as the first.
 	worthwhile = 64 << 10
+	// grace is how long a chunk may go on after the push was ended. The registry that most run (distribution, and what is
+	// built on it) drops an upload of which a chunk arrived in part: its sessions survive between chunks only.
+	grace = 2 * time.Second
 )
 
 // item is one blob or manifest of a push.
@@ -86,6 +90,9 @@ func (u *upload) run(ctx context.Context) error {
 	u.p.set(u.item, func(b *Blob) { b.State, b.Done = Pushing, 0 })
 	u.recall(ctx)
 	for !u.done {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		before := u.offset
 		err := u.step(ctx)
 		if local := u.src.failure(); local != nil {
@@ -174,6 +181,11 @@ func (u *upload) follow(a *answer) error {
 // patch sends the next chunk.
 func (u *upload) patch(ctx context.Context) error {
 	n := min(u.chunk, u.size()-u.offset)
+	if u.p.c.Sessions != nil {
+		var stop func()
+		ctx, stop = linger(ctx, grace)
+		defer stop()
+	}
 	a, err := u.p.send(ctx, request{method: http.MethodPatch, url: u.location,
 		header: http.Header{"Content-Type": {"application/octet-stream"},
 			"Content-Range": {fmt.Sprintf("%d-%d", u.offset, u.offset+n-1)}},
@@ -192,6 +204,19 @@ func (u *upload) patch(ctx context.Context) error {
 	}
 	u.remember(u.location)
 	return nil
+}
+
+// linger gives a context that ends some time after ctx.
+func linger(ctx context.Context, d time.Duration) (context.Context, func()) {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		_ = pause(out, d)
+		cancel(context.Cause(ctx))
+	})
+	return out, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 func (u *upload) advance(offset int64) {
@@ -234,11 +259,12 @@ func (u *upload) recover(ctx context.Context, err error) error {
 	if ctx.Err() == nil && errors.As(err, &st) && u.location != nil {
 		switch {
 		case st.status == http.StatusRequestEntityTooLarge && u.shrink():
-			return u.restart(err)
+			u.forget() // not counted: chunks can only become so small
+			return nil
 		case st.says("BLOB_UPLOAD_INVALID"), st.says("DIGEST_INVALID"), st.says("SIZE_INVALID"):
 			return u.restart(err)
 		case st.status == http.StatusNotFound, st.says("BLOB_UPLOAD_UNKNOWN"), st.status == http.StatusRequestedRangeNotSatisfiable:
-			if u.restarts++; u.restarts > 4*restarts {
+			if u.tried++; u.tried >= tries {
 				return err
 			}
 			return u.ask(ctx, err)
@@ -268,11 +294,15 @@ func (u *upload) shrink() bool {
 	return true
 }
 
-// restart forgets the session. A registry that loses every session gives its own error in the end.
-func (u *upload) restart(err error) error {
+func (u *upload) forget() {
 	u.location, u.offset = nil, 0
 	u.remember(nil)
-	if u.restarts++; u.restarts > restarts && u.chunk == u.p.c.ChunkSize || u.restarts > 4*restarts {
+}
+
+// restart forgets the session. With a registry that loses every session, err stands in the end.
+func (u *upload) restart(err error) error {
+	u.forget()
+	if u.restarts++; u.restarts > restarts {
 		return err
 	}
 	return nil

@@ -38,6 +38,7 @@ type Options struct {
 type Faults struct {
 	CutAfter     int64  // with Cuts: the connection breaks after that many bytes of an upload's body
 	Cuts         int    // how many bodies meet that
+	CutsEnd      bool   // a body that broke ends its session, as in the distribution registry
 	CutAnswers   int    // how many finished uploads are kept, but never answered
 	Busy         int    // how many requests are answered with 429
 	RetryAfter   string // the header of those answers
@@ -100,7 +101,10 @@ func Start(t testing.TB, o Options) *Registry {
 	} else {
 		r.server.Start()
 	}
-	t.Cleanup(r.server.Close)
+	t.Cleanup(func() {
+		r.server.CloseClientConnections() // a test that failed may have left one in the middle of something
+		r.server.Close()
+	})
 	return r
 }
 

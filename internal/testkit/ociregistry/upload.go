@@ -150,6 +150,9 @@ func (r *Registry) take(w http.ResponseWriter, q *http.Request, id string, s *se
 		case errors.Is(err, io.EOF):
 			return true
 		case err != nil:
+			if f.CutsEnd {
+				r.end(id)
+			}
 			panic(http.ErrAbortHandler)
 		}
 	}
