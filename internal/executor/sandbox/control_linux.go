@@ -73,7 +73,6 @@ type controller struct {
 	log       *sharedLog
 	listener  *net.UnixListener
 	calls     sync.WaitGroup
-	once      sync.Once
 
 	mu      sync.Mutex
 	stopped bool
@@ -172,13 +171,10 @@ func (c *controller) stop() {
 	}
 }
 
-// close waits until all has been read that processes wrote; the session must have been closed, or never have had a driver.
+// close waits until all has been read that processes wrote; their session must have been closed.
 func (c *controller) close() {
-	c.once.Do(func() {
-		c.stop()
-		c.calls.Wait()
-		os.RemoveAll(c.dir)
-	})
+	c.calls.Wait()
+	os.RemoveAll(c.dir)
 }
 
 // answer writes one line. That nobody reads it is the driver's affair.

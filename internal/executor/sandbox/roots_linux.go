@@ -36,7 +36,12 @@ func (x *execution) inRoots(ctx context.Context) (*reply, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	defer c.close()
+	end := func() { // in this order: nothing new is started, everything ends, and then all that was written has been read
+		c.stop()
+		se.Close(0)
+		c.close()
+	}
+	defer end()
 	if err := x.mountDriver(ctx, se, c.dir); err != nil {
 		return nil, "", err
 	}
@@ -50,16 +55,12 @@ func (x *execution) inRoots(ctx context.Context) (*reply, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	defer d.close()
 	rep, why := d.started, ""
 	if rep.Started {
 		rep, why, err = x.await(ctx, d.own)
 	}
-	// In this order: nothing new is started, everything ends, and then all that was written has been read.
-	c.stop()
-	se.Close(0)
-	c.close()
-	d.close()
+	end()
+	d.close() // its last line comes last
 	return rep, why, err
 }
 
@@ -127,7 +128,6 @@ type driver struct {
 	streams *streams
 	output  sync.WaitGroup
 	log     *lineLog
-	once    sync.Once
 }
 
 // startDriver starts the action's command.
@@ -150,6 +150,7 @@ func (x *execution) startDriver(se *clientSession, log *sharedLog) (*driver, err
 	closeAll(files)
 	if err != nil {
 		d.streams.closeOurs()
+		d.output.Wait()
 		own.close()
 		return nil, x.sandbox.client.gone("`"+x.request.Label+"` was started", err)
 	}
@@ -158,11 +159,9 @@ func (x *execution) startDriver(se *clientSession, log *sharedLog) (*driver, err
 
 // close waits until all has been read that the driver wrote; everything that could write must have ended.
 func (d *driver) close() {
-	d.once.Do(func() {
-		d.output.Wait()
-		d.log.flush()
-		d.own.close()
-	})
+	d.output.Wait()
+	d.log.flush()
+	d.own.close()
 }
 
 // maxLine is how long a line may be before it is cut into several.
