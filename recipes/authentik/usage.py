@@ -228,12 +228,13 @@ def task(api):
 
 
 def drive(main):
-    """Run a driver; what it said goes to the file that its first argument names."""
+    """Run a driver; what it said goes to the file that its first argument names. Where it fails, the reason comes last."""
     try:
         main()
-        with open(sys.argv[1], "w", encoding="utf-8") as f:
-            f.write("\n".join(report) + "\n")
     finally:
         for p in processes.values():
-            if p.poll() is None:
-                p.kill()
+            p.kill()
+        for p in processes.values():
+            p.wait(10)
+    with open(sys.argv[1], "w", encoding="utf-8") as f:
+        f.write("\n".join(report) + "\n")
