@@ -80,7 +80,7 @@ func (c *command) buildOne(ctx context.Context, p *place, st *disk.Store, o buil
 	line := built{Target: res.target, Digest: res.tree.String(), Steps: res.stats}
 	out := o.out
 	if o.view && out == "" {
-		out = filepath.Join(st.Dir(), "out", strings.ReplaceAll(res.target, "/", "_"))
+		out = outDir(st, res.target)
 	}
 	if out != "" {
 		line.Path = c.abs(out)
@@ -103,6 +103,11 @@ func (c *command) buildOne(ctx context.Context, p *place, st *disk.Store, o buil
 	}
 	c.ui().Result(text)
 	return nil
+}
+
+// outDir is the place in the store where the tree of a target is written for people to look at.
+func outDir(st *disk.Store, target string) string {
+	return filepath.Join(st.Dir(), "out", strings.ReplaceAll(target, "/", "_"))
 }
 
 // outcome is a target that was built.
@@ -141,6 +146,13 @@ func (c *command) buildTarget(ctx context.Context, p *place, st *disk.Store) (ou
 // target is the place's target, which must exist.
 func (s *shop) target() (string, error) {
 	name := s.p.target
+	if s.p.image {
+		t, err := s.rec.Image(name)
+		if err != nil {
+			return "", err
+		}
+		return t.Name, nil
+	}
 	if name == "" {
 		name = s.rec.Default()
 	}

@@ -173,14 +173,14 @@ func (c *command) root() *cobra.Command {
 A reference is [RECIPE][:TARGET]. RECIPE is a directory or the name of a bundled recipe (default: .), TARGET is one of
 its targets (default: the recipe's own default).`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			err := c.flags.settle(c.sys)
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			err := c.flags.settle(cmd.Annotations[severalPlatforms] != "")
 			c.usage = err != nil
 			return err
 		},
 	}
 	c.flags.register(root.PersistentFlags(), c.sys)
-	root.AddCommand(c.build(), c.fetch(), c.test(), c.up(), c.run(), c.update(), c.targets(), c.log(), c.doctor(), c.start(), c.eject(), c.version())
+	root.AddCommand(c.build(), c.fetch(), c.test(), c.up(), c.run(), c.image(), c.update(), c.targets(), c.log(), c.doctor(), c.start(), c.eject(), c.version())
 	return root
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/store/disk"
@@ -33,8 +34,13 @@ func (c *command) record(p *place, st *disk.Store) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
+	cut, err := p.layersBytes()
+	if err != nil {
+		return nil, err
+	}
 	return &record{st: st, key: engine.RecordKey(
-		"v1", buildID(), p.ws.Dir, p.recipe, files.String(), string(p.ws.Raw), string(lock), p.target, c.flags.plat.String())}, nil
+		"v2", buildID(), p.ws.Dir, p.recipe, files.String(), string(p.ws.Raw), string(lock), p.target, c.flags.plat.String(),
+		string(cut), fmt.Sprint(p.image, p.images))}, nil
 }
 
 // lookup gives the outcome that is recorded, if every directory source is still what it was.

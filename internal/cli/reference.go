@@ -13,6 +13,7 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
+	"hewn.example/hewn/internal/image/layers"
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/recipe"
 	"hewn.example/hewn/internal/source"
@@ -28,7 +29,15 @@ type place struct {
 	target string // empty: the recipe's default
 	ref    string // what was typed for the recipe; empty for the working directory
 
+	image  bool // an image is asked for: without a target, the recipe's default image
+	images imageChoice
 	loaded *recipe.Recipe
+}
+
+// imageChoice is what the flags of `hewn image` decide about the images of a recipe.
+type imageChoice struct {
+	compression string // in place of the recipe's
+	unplanned   bool   // leave layers.lock aside, and cut as the recipe does
 }
 
 // refer settles a reference. What lies on disk decides: a directory with a hewn.toml is a workspace, one with a
@@ -128,7 +137,19 @@ func (p *place) load() (*recipe.Recipe, error) {
 	if p.loaded != nil {
 		return p.loaded, nil
 	}
-	r, err := recipe.Load(p.fsys, recipe.Options{Name: p.recipe, Vars: p.ws.Vars})
+	settings := recipe.ImageSettings{Compression: p.images.compression}
+	if !p.images.unplanned {
+		plan, err := p.layerPlan()
+		if err != nil {
+			return nil, err
+		}
+		settings.Layers = plan.Plans()
+	}
+	configured := map[string]bool{}
+	for name := range p.ws.Source {
+		configured[name] = true
+	}
+	r, err := recipe.Load(p.fsys, recipe.Options{Name: p.recipe, Vars: p.ws.Vars, Images: settings, Configured: configured})
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +174,29 @@ func (p *place) lockBytes() ([]byte, error) {
 		return nil, diag.Inputf("lock-unreadable", "cannot read `%s`", p.lockFile()).Because(err)
 	}
 	return b, nil
+}
+
+func (p *place) layersFile() string { return filepath.Join(p.ws.Dir, layers.LockName) }
+
+// layersBytes reads the workspace's layers.lock; nil where there is none.
+func (p *place) layersBytes() ([]byte, error) {
+	b, err := os.ReadFile(p.layersFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, diag.Inputf("lock-unreadable", "cannot read `%s`", p.layersFile()).Because(err)
+	}
+	return b, nil
+}
+
+// layerPlan parses the workspace's layers.lock; one that does not exist is empty.
+func (p *place) layerPlan() (*layers.File, error) {
+	b, err := p.layersBytes()
+	if err != nil || b == nil {
+		return &layers.File{}, err
+	}
+	return layers.Parse(p.layersFile(), b)
 }
 
 // lock parses the workspace's sources.lock; one that does not exist is empty.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,9 +23,13 @@ type settings struct {
 	keepFailed bool
 	jobs       int
 
-	plat     platform.Platform
+	plat     platform.Platform   // what is built for now
+	plats    []platform.Platform // all of --platform; only an image has more than one
 	paranoid bool
 }
+
+// severalPlatforms marks, as an annotation, a command that takes a list of platforms.
+const severalPlatforms = "several-platforms"
 
 func (s *settings) register(f *pflag.FlagSet, sys System) {
 	env := func(name string) string {
@@ -42,7 +47,7 @@ func (s *settings) register(f *pflag.FlagSet, sys System) {
 	}
 	str(&s.store, "store", "", "directory of the store (default $XDG_CACHE_HOME/hewn)")
 	str(&s.progress, "progress", string(ui.Auto), "how progress is shown: auto, tty, plain or json")
-	str(&s.platform, "platform", platform.Host().String(), "what to build for, as os/arch")
+	str(&s.platform, "platform", platform.Host().String(), "what to build for, as os/arch; an image takes a list")
 	flag(&s.offline, "offline", "use no network at all")
 	flag(&s.keepGoing, "keep-going", "go on with whatever does not depend on what failed")
 	flag(&s.keepFailed, "keep-failed", "keep the root of a failed action")
@@ -51,8 +56,8 @@ func (s *settings) register(f *pflag.FlagSet, sys System) {
 	s.paranoid = env("paranoid") == "1"
 }
 
-// settle checks the flags once; after it they are only read.
-func (s *settings) settle(System) error {
+// settle checks the flags once; after it they are only read. several says that the command takes several platforms.
+func (s *settings) settle(several bool) error {
 	switch ui.Mode(s.progress) {
 	case ui.Auto, ui.TTY, ui.Plain, ui.JSON:
 	default:
@@ -60,15 +65,32 @@ func (s *settings) settle(System) error {
 		s.progress = string(ui.Auto)
 		return diag.Inputf("usage", "--progress: `%s` is none of auto, tty, plain, json", bad)
 	}
-	var err error
-	if s.plat, err = platform.Parse(s.platform); err != nil {
-		return diag.Inputf("usage", "--platform").Because(err)
-	}
-	if s.plat.OS != "linux" {
-		return diag.Inputf("usage", "--platform: hewn builds for linux only, not for %s", s.plat.OS)
+	if err := s.settlePlatforms(several); err != nil {
+		return err
 	}
 	if s.jobs < 0 || s.jobs > 4096 {
 		return diag.Inputf("usage", "--jobs: %s", fmt.Sprint(s.jobs)+" is out of range")
 	}
+	return nil
+}
+
+func (s *settings) settlePlatforms(several bool) error {
+	for text := range strings.SplitSeq(s.platform, ",") {
+		plat, err := platform.Parse(text)
+		if err != nil {
+			return diag.Inputf("usage", "--platform").Because(err)
+		}
+		if plat.OS != "linux" {
+			return diag.Inputf("usage", "--platform: hewn builds for linux only, not for %s", plat.OS)
+		}
+		if slices.Contains(s.plats, plat) {
+			return diag.Inputf("usage", "--platform: %s stands twice", plat)
+		}
+		s.plats = append(s.plats, plat)
+	}
+	if len(s.plats) > 1 && !several {
+		return diag.Inputf("usage", "--platform: only `hewn image` takes more than one platform")
+	}
+	s.plat = s.plats[0]
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/image/layers"
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/store/disk"
@@ -155,7 +156,7 @@ func (x *sources) directory(ctx context.Context, name, dir string) (tree.Tree, e
 	fp, t, err := fingerprint.Scan(ctx, dir, old, x.store)
 	if err == nil {
 		// What hewn itself writes there is not part of the source: an update must not be a change of it.
-		t, err = tree.Remove(ctx, x.store, t, workspace.FileName, pins.LockName)
+		t, err = tree.Remove(ctx, x.store, t, workspace.FileName, pins.LockName, layers.LockName)
 	}
 	if err != nil {
 		return t, diag.Inputf("source-unreadable", "cannot read the source `%s`", name).Because(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/recipe"
 	"hewn.example/hewn/internal/store/disk"
+	"hewn.example/hewn/internal/tree"
 )
 
 func (c *command) test() *cobra.Command {
@@ -47,12 +49,15 @@ func (s *shop) runChecks(ctx context.Context) error {
 	var failed []error
 	for _, ch := range checks {
 		start := s.c.sys.Now()
-		_, err := s.engine.Build(ctx, engine.Target(ch.Name))
+		t, err := s.engine.Build(ctx, engine.Target(ch.Name))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		s.c.ui().Finish()
 		s.c.ui().Result(s.verdict(ch, err, s.c.sys.Now().Sub(start)))
+		if err == nil {
+			err = s.showFindings(ctx, ch.Name, t)
+		}
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -61,6 +66,27 @@ func (s *shop) runChecks(ctx context.Context) error {
 		return nil
 	}
 	return errors.Join(append(failed, diag.Failf("checks-failed", "%d of %d checks failed", len(failed), len(checks)))...)
+}
+
+// reportName is the file of a check that says in words what it found; it is in the log as well.
+const reportName = "report.txt"
+
+// showFindings writes out what a check has left to look at besides its report, screenshots for example, and says where.
+func (s *shop) showFindings(ctx context.Context, check string, t tree.Tree) error {
+	found := false
+	err := tree.Walk(ctx, s.store, t, func(p string, e tree.Entry) error {
+		found = found || e.Kind == tree.KindFile && path.Base(p) != reportName
+		return nil
+	})
+	if err != nil || !found {
+		return err
+	}
+	dir := outDir(s.store, check)
+	if err := s.store.Checkout(ctx, t, dir); err != nil {
+		return diag.Failf("out", "cannot write `%s`", dir).Because(err)
+	}
+	s.c.ui().Result("       see " + dir)
+	return nil
 }
 
 func (s *shop) verdict(ch *recipe.Target, err error, took time.Duration) string {
@@ -98,6 +124,8 @@ func (c *command) targets() *cobra.Command {
 				switch {
 				case t.Check:
 					doc = "check of " + t.Of + ": " + doc
+				case t.Image:
+					doc = "image: " + doc
 				case t.Name == rec.Default():
 					doc += " (default)"
 				}

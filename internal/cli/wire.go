@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -26,8 +27,10 @@ import (
 	"hewn.example/hewn/internal/fetch"
 	"hewn.example/hewn/internal/fetch/git"
 	"hewn.example/hewn/internal/golang"
+	"hewn.example/hewn/internal/image/registry"
 	"hewn.example/hewn/internal/maven"
 	"hewn.example/hewn/internal/node"
+	"hewn.example/hewn/internal/oci"
 	"hewn.example/hewn/internal/openapi"
 	"hewn.example/hewn/internal/origin"
 	"hewn.example/hewn/internal/pins"
@@ -117,7 +120,7 @@ func (s *shop) close() {
 
 func natives() []engine.NativeDef {
 	return slices.Concat(recipe.Natives(), debian.Natives(), python.Natives(), node.Natives(), golang.Natives(),
-		maven.Natives(), openapi.Natives())
+		maven.Natives(), openapi.Natives(), oci.Natives())
 }
 
 func locators() map[source.Ecosystem]fetch.Locator {
@@ -182,8 +185,14 @@ func (c *command) newOrigins(p *place) *origin.Resolver {
 		}})
 }
 
-// newClient makes the HTTP client; proxies come from the environment as with other tools.
+// newClient makes the HTTP client that fetches.
 func (c *command) newClient() *fetch.Client {
+	return &fetch.Client{HTTP: &http.Client{Transport: c.newTransport(), CheckRedirect: checkRedirect}, Offline: c.flags.offline,
+		Credentials: netrc(filepath.Join(c.sys.home(), ".netrc"))}
+}
+
+// newTransport makes what HTTP goes through; proxies come from the environment as with other tools.
+func (c *command) newTransport() *http.Transport {
 	get := func(names ...string) string {
 		for _, n := range names {
 			if v := c.sys.getenv(n); v != "" {
@@ -194,7 +203,7 @@ func (c *command) newClient() *fetch.Client {
 	}
 	proxy := (&httpproxy.Config{HTTPProxy: get("HTTP_PROXY", "http_proxy"), HTTPSProxy: get("HTTPS_PROXY", "https_proxy"),
 		NoProxy: get("NO_PROXY", "no_proxy")}).ProxyFunc()
-	t := &http.Transport{
+	return &http.Transport{
 		Proxy:                 func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   32,
@@ -202,7 +211,22 @@ func (c *command) newClient() *fetch.Client {
 		TLSHandshakeTimeout:   20 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
 	}
-	return &fetch.Client{HTTP: &http.Client{Transport: t, CheckRedirect: checkRedirect}, Offline: c.flags.offline, Credentials: netrc(filepath.Join(c.sys.home(), ".netrc"))}
+}
+
+// newRegistry is how images are pushed: with what Docker and podman know of the user's credentials.
+func (c *command) newRegistry(p *place, st *disk.Store) registry.Config {
+	return registry.Config{
+		Keychain:  &registry.Credentials{Files: registry.CredentialFiles(c.sys.getenv, c.sys.home()), Helper: c.credentialHelper},
+		PlainHTTP: p.ws.Registry.PlainHTTP, PlainHTTPHint: "if it speaks plain HTTP, add to hewn.toml: [registry] plain-http = [\"%s\"]",
+		MountFrom: p.ws.Registry.MountFrom, Transport: c.newTransport(), Sessions: st, Jitter: rand.Float64,
+	}
+}
+
+// credentialHelper runs one of Docker's credential helpers.
+func (c *command) credentialHelper(ctx context.Context, program, server string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, "get")
+	cmd.Env, cmd.Stdin = c.sys.Environ, strings.NewReader(server)
+	return cmd.Output()
 }
 
 // checkRedirect follows what a mirror says, but never out of TLS: credentials and what is asked for would be there to

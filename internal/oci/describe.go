@@ -6,6 +6,7 @@ import (
 
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/spec"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -20,6 +21,7 @@ type Described struct {
 	Platform platform.Platform `json:"platform"`
 	Root     tree.Tree         `json:"root"`     // the files that the image was made of
 	Manifest string            `json:"manifest"` // "sha256:<hex>"
+	Groups   []spec.LayerGroup `json:"groups"`   // by which it was cut
 	Layers   []DescribedLayer  `json:"layers"`   // the lowest first; groups without files have none
 }
 

@@ -68,6 +68,7 @@ type layerParams struct {
 type layoutParams struct {
 	Image    spec.Image        `json:"image"`
 	Groups   []string          `json:"groups"` // the names of the inputs after the first
+	Cut      []spec.LayerGroup `json:"cut"`    // what the recipe or the plan says of the groups, for hewn-image.json
 	Platform platform.Platform `json:"platform"`
 }
 
@@ -86,7 +87,7 @@ func Make(o ImageOptions) engine.Step {
 		panic("oci: the image " + o.Name + " was not validated: " + err.Error())
 	}
 	how := layerParams{compression, layer.TarVersion, layer.CodecVersion(compression)}
-	last := layoutParams{Image: o.Image, Platform: o.Platform}
+	last := layoutParams{Image: o.Image, Cut: o.Image.Layers, Platform: o.Platform}
 	last.Image.Layers, last.Image.Owners, last.Image.Modes, last.Image.Compression = nil, nil, nil, ""
 
 	split := engine.Native(o.Name+" files", splitDef, cut, o.Root)
@@ -276,7 +277,7 @@ func readLayer(ctx context.Context, st store.Store, t tree.Tree) (l madeLayer, e
 func writeImage(ctx context.Context, st store.Store, root tree.Tree, p *layoutParams, layers []namedLayer) (tree.Tree, error) {
 	w := newWriter(st)
 	manifest := manifestDoc{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: p.Image.Annotations}
-	described := Described{Platform: p.Platform, Root: root}
+	described := Described{Platform: p.Platform, Root: root, Groups: p.Cut}
 	for _, l := range layers {
 		blob, err := blobOf(l.Digest, l.Size)
 		if err == nil {

@@ -251,7 +251,7 @@ func TestOnlyWhatChangedRunsAgain(t *testing.T) {
 		"a label":      {func(_ *world, i *spec.Image) { i.Labels["org.a"] = "new" }, []string{"oci-layout source root"}},
 		"group's name": {func(_ *world, i *spec.Image) { i.Layers[2].Name = "python" }, []string{"oci-layout source root"}},
 		"a group of the same files": {func(_ *world, i *spec.Image) { i.Layers[1].Paths = []string{"/opt", "/srv"} },
-			[]string{"oci-split source root"}},
+			[]string{"oci-layout source root", "oci-split source root"}},
 	} {
 		w, i := newWorld(t), image()
 		w.image(t, i, amd64)

@@ -35,8 +35,10 @@ type Config struct {
 	Alias   map[string]Alias  `toml:"alias"`   // of git repositories, by alias or by host name
 	Mirror  map[string]Mirror `toml:"mirror"`  // by ecosystem
 	Debian  Debian            `toml:"debian"`
-	Limits  Limits            `toml:"limits"`
-	Vars    map[string]string `toml:"vars"` // what the recipe lets a workspace choose
+	// Registry is how image registries are treated.
+	Registry Registry          `toml:"registry"`
+	Limits   Limits            `toml:"limits"`
+	Vars     map[string]string `toml:"vars"` // what the recipe lets a workspace choose
 
 	Dir string `toml:"-"` // the workspace's directory, absolute
 	Raw []byte `toml:"-"` // the file's own bytes, which are part of every build record's key
@@ -66,6 +68,12 @@ type Debian struct {
 	Gone        string   `toml:"gone"`          // "error" (default) or "repin": what to do when a pinned package has left the archive
 	MaxIndexAge string   `toml:"max-index-age"` // "400d": accept an index of up to this age; default: obey its Valid-Until
 	Keyrings    []string `toml:"keyrings"`      // OpenPGP public keys; default: those that the machine's apt trusts
+}
+
+// Registry is how the registries that `hewn image --push` sends to are treated.
+type Registry struct {
+	PlainHTTP []string `toml:"plain-http"` // hosts, with their port if they have one, that are spoken to without TLS
+	MountFrom []string `toml:"mount-from"` // repositories of a registry that may have some of the layers: "team/base"
 }
 
 // Limits bounds a run; zero means hewn's default.

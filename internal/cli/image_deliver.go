@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/image/export"
+	"hewn.example/hewn/internal/image/layers"
+	"hewn.example/hewn/internal/image/localengine"
+	"hewn.example/hewn/internal/image/registry"
+	"hewn.example/hewn/internal/store/disk"
+)
+
+// deliver brings an image to all the places that were asked for: files first, then the local engine, then registries,
+// so that what others see comes last.
+func (c *command) deliver(ctx context.Context, p *place, st *disk.Store, m *madeImage, o imageOptions) error {
+	img := export.Image{Layout: m.layout, Blobs: st, Names: o.tags}
+	for _, out := range o.outputs {
+		if err := c.writeImage(ctx, img, out); err != nil {
+			return err
+		}
+	}
+	if o.load {
+		if err := c.loadImage(ctx, img, m.target); err != nil {
+			return err
+		}
+	}
+	for _, ref := range o.push {
+		if err := c.pushImage(ctx, p, st, m, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *command) writeImage(ctx context.Context, img export.Image, out string) error {
+	kind, path, err := splitOutput(out)
+	if err != nil {
+		return err
+	}
+	path = c.abs(path)
+	var s export.Summary
+	switch kind {
+	case "oci":
+		s, err = export.OCIDir(ctx, img, path)
+	case "oci-archive":
+		s, err = export.OCIArchive(ctx, img, path)
+	default:
+		s, err = export.DockerArchive(ctx, img, path)
+	}
+	if err != nil {
+		return err
+	}
+	c.ui().Say("wrote %s: %s (%d of %d blobs new)", path, layers.Bytes(s.Bytes), s.Written, s.Blobs)
+	return nil
+}
+
+func (c *command) loadImage(ctx context.Context, img export.Image, target string) error {
+	if len(img.Names) == 0 {
+		img.Names = []string{strings.ToLower(target) + ":latest"} // an image without a name is hard to find again
+	}
+	r, err := localengine.Load(ctx, localengine.Endpoints(c.sys.getenv, c.sys.home()), func(w io.Writer) error {
+		_, err := export.WriteDockerArchive(ctx, img, w)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.ui().Say("loaded %s into %s at %s", strings.Join(r.Loaded, ", "), r.Engine, r.Address)
+	return nil
+}
+
+func (c *command) pushImage(ctx context.Context, p *place, st *disk.Store, m *madeImage, ref string) error {
+	r, err := registry.Push(ctx, c.newRegistry(p, st), m.layout, st, ref)
+	if err != nil {
+		return err
+	}
+	m.pushed = append(m.pushed, r)
+	n := countPush(r)
+	c.ui().Say("pushed %s: %s sent; of %d blobs and manifests %d new, %d mounted, %d there already",
+		r.Reference, layers.Bytes(n.Sent), len(r.Blobs), n.Pushed, n.Mounted, n.Existed)
+	return nil
+}
+
+// checkDelivery says what cannot be delivered, before anything is built.
+func (c *command) checkDelivery(o *imageOptions) error {
+	if c.flags.offline && len(o.push) > 0 {
+		return diag.Inputf("usage", "--push needs the network, which --offline forbids")
+	}
+	if len(c.flags.plats) > 1 {
+		for _, out := range o.outputs {
+			if strings.HasPrefix(out, "docker-archive:") {
+				return diag.Inputf("usage", "--output: docker-archive holds one platform, not %d", len(c.flags.plats)).
+					Hint("choose one with --platform, or write an oci-archive")
+			}
+		}
+		if o.load {
+			return diag.Inputf("usage", "--load: a local engine takes one platform, not %d", len(c.flags.plats)).
+				Hint("choose one with --platform")
+		}
+	}
+	return nil
+}
