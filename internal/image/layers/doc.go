@@ -22,7 +22,7 @@
 //     the recipe, units changed that had stood still before: "never changed so far" is not "never will", and of a hundred
 //     packages that stand still some move each time. That is why such packages are spread over several layers. Without
 //     this term a plan knows its own history by heart (5 percent of what one layer pulls, in the test's history) and is
-//     of little use for the updates after it (63 percent); with it, it is 21 and 33.
+//     of little use for the updates after it (63 percent); with it, it is 20 and 33.
 //  4. While there are more classes than the budget has layers, the two are merged that add least to the price; below it
 //     two of one group are merged that add next to nothing. Then single classes are moved between layers as long as that
 //     makes it cheaper. Against all partitions of small instances this is within 1.05 of the best.
