@@ -3,7 +3,6 @@ package layer
 import (
 	"bytes"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -40,9 +39,9 @@ type codec interface {
 }
 
 // codecs keeps those that are not in use: the tables of one take some megabytes.
-var codecs = map[Compression]*sync.Pool{
-	Zstd: {New: func() any { return newZstd() }},
-	Gzip: {New: func() any { return newGzip() }},
+var codecs = map[Compression]*freeList[codec]{
+	Zstd: {make(chan codec, maxProcs), newZstd},
+	Gzip: {make(chan codec, maxProcs), newGzip},
 }
 
 type zstdCodec struct{ enc *zstd.Encoder }
@@ -50,7 +49,7 @@ type zstdCodec struct{ enc *zstd.Encoder }
 func newZstd() codec {
 	// No checksum: layers are named by their digest. The window is a chunk, which saves memory and costs nothing.
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel), zstd.WithWindowSize(chunkSize),
-		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic(err) // the options are constants
 	}

@@ -19,13 +19,35 @@ import (
 //
 // All layers that are being written at one time share the chunks and the processors, so that memory does not grow with
 // their number. A chunk that is full needs nothing more than a processor to come to its end, hence nobody waits in a circle.
-const maxProcs = 8 // with more the tar's own hash, which one processor makes, is what takes longest
+const maxProcs = 6 // each takes about 15 MB
 
 var (
 	procs  = sync.OnceValue(func() chan struct{} { return make(chan struct{}, min(runtime.GOMAXPROCS(0), maxProcs)) })
-	slots  = sync.OnceValue(func() chan struct{} { return make(chan struct{}, cap(procs())+4) })
-	chunks = sync.Pool{New: func() any { return &chunk{in: make([]byte, 0, chunkSize)} }}
+	slots  = sync.OnceValue(func() chan struct{} { return make(chan struct{}, cap(procs())+3) })
+	chunks = freeList[*chunk]{make(chan *chunk, maxProcs+3), func() *chunk { return &chunk{in: make([]byte, 0, chunkSize)} }}
 )
+
+// freeList keeps what is used again. Unlike a sync.Pool it has never more in existence than were in use at one time.
+type freeList[T any] struct {
+	free chan T
+	make func() T
+}
+
+func (l freeList[T]) get() T {
+	select {
+	case v := <-l.free:
+		return v
+	default:
+		return l.make()
+	}
+}
+
+func (l freeList[T]) put(v T) {
+	select {
+	case l.free <- v:
+	default:
+	}
+}
 
 // chunk is a piece of the tar on its way.
 type chunk struct {
@@ -38,7 +60,7 @@ type chunk struct {
 func (c *chunk) release() {
 	if c.users.Add(-1) == 0 {
 		c.in = c.in[:0]
-		chunks.Put(c)
+		chunks.put(c)
 		<-slots()
 	}
 }
@@ -47,7 +69,7 @@ func (c *chunk) release() {
 type pipeline struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	codec  *sync.Pool // nil: no compression
+	codec  *freeList[codec] // nil: no compression
 	cur    *chunk
 	hashed chan *chunk
 	order  chan *chunk
@@ -122,7 +144,7 @@ func (p *pipeline) next() error {
 	case <-p.ctx.Done():
 		return context.Cause(p.ctx)
 	}
-	p.cur = chunks.Get().(*chunk)
+	p.cur = chunks.get()
 	return nil
 }
 
@@ -145,9 +167,9 @@ func (p *pipeline) compress(c *chunk) {
 	defer close(c.ready)
 	procs() <- struct{}{}
 	defer func() { <-procs() }()
-	enc := p.codec.Get().(codec)
+	enc := p.codec.get()
 	c.out, c.err = enc.encode(c.out[:0], c.in)
-	p.codec.Put(enc)
+	p.codec.put(enc)
 }
 
 // close sends what is left, if the tar is complete, and lets the stages end.
