@@ -49,8 +49,9 @@ type Config struct {
 	Jitter func() float64
 }
 
-// DefaultChunk is what goes up in one request: large enough that the extra round trip for each does not show (at
-// 100 MB/s a chunk takes 160 ms), small enough that a proxy's time limits and a broken connection cost little.
+// DefaultChunk is what goes up in one request: large enough that the round trip for each does not show (128 MiB to
+// Debian's docker-registry over TLS on loopback, 2 processors: 30 MB/s with 1 MiB, 57 with 4, 90 with 16, 79 with 64),
+// small enough that a proxy's time limits and a broken connection cost little.
 const DefaultChunk = 16 << 20
 
 // Sessions keeps small values by key; the store's records are one. An empty value is one that was forgotten.
