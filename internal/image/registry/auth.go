@@ -219,7 +219,7 @@ func resolve(from *url.URL, location string) (*url.URL, error) {
 	}
 	u, err := from.Parse(location)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("the registry points to `%.200s`, which is no address", location)
+		return nil, fmt.Errorf("the registry points to `%s`, which is no address", oneLine(location))
 	}
 	return u, nil
 }

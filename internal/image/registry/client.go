@@ -34,6 +34,8 @@ const (
 	// stall is how long a request may stand still: no byte taken, no answer begun. A registry that gathers the chunks of
 	// a large blob in an object store answers late.
 	stall = 2 * time.Minute
+	// mostErrors is how many of the errors in one answer are kept: a manifest may lack every one of its blobs.
+	mostErrors = 8
 	// asked is how many questions (HEAD) are under way at once.
 	asked = 16
 )
@@ -251,7 +253,7 @@ func (p *push) send(ctx context.Context, r request) (*answer, error) {
 		}
 		var ue *url.Error
 		if errors.As(err, &ue) { // its text has the whole address, and parts of that may be secret
-			err = fmt.Errorf("%s %s: %w", r.method, r.url.Path, ue.Err)
+			err = fmt.Errorf("%s %s: %w", r.method, oneLine(r.url.EscapedPath()), ue.Err)
 		}
 		return nil, fromGGCR(err)
 	}
@@ -326,7 +328,7 @@ func (e *statusError) temporary() bool {
 }
 
 func newStatusError(method string, u *url.URL, resp *http.Response, text []byte) *statusError {
-	e := &statusError{method: method, path: u.Path, status: resp.StatusCode, after: retryAfter(resp.Header)}
+	e := &statusError{method: method, path: oneLine(u.EscapedPath()), status: resp.StatusCode, after: retryAfter(resp.Header)}
 	e.html = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 	var said struct {
 		Errors []struct {
@@ -336,7 +338,7 @@ func newStatusError(method string, u *url.URL, resp *http.Response, text []byte)
 		} `json:"errors"`
 	}
 	if json.Unmarshal(text, &said) == nil {
-		for _, x := range said.Errors {
+		for _, x := range said.Errors[:min(len(said.Errors), mostErrors)] {
 			e.codes = append(e.codes, x.Code)
 			m := x.Code + ": " + x.Message
 			if d := string(x.Detail); d != "" && d != "null" && d != "{}" {

@@ -152,8 +152,8 @@ func (p *push) put(ctx context.Context, m *item, as string) error {
 		return err
 	}
 	if got := a.header.Get("Docker-Content-Digest"); got != "" && got != m.Desc.Digest.String() {
-		return diag.Failf("registry-bytes", "the registry `%s` keeps the %s under `%.100s` and not under `%s`: it changed it",
-			p.to.Registry(), m.Kind, got, m.Desc.Digest)
+		return diag.Failf("registry-bytes", "the registry `%s` keeps the %s under `%s` and not under `%s`: it changed it",
+			p.to.Registry(), m.Kind, oneLine(got), m.Desc.Digest)
 	}
 	return nil
 }
