@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"hewn.example/hewn/internal/diag"
@@ -73,10 +74,18 @@ func (c *command) loadImage(ctx context.Context, img export.Image, target string
 }
 
 func (c *command) pushImage(ctx context.Context, p *place, st *disk.Store, m *madeImage, ref string) error {
-	r, err := registry.Push(ctx, c.newRegistry(p, st), m.layout, st, ref)
+	to, err := registry.ParseReference(ref)
 	if err != nil {
 		return err
 	}
+	cfg := c.newRegistry(p, st)
+	known := pushedTo(st, to.Registry())
+	cfg.MountFrom = slices.DeleteFunc(slices.Concat(cfg.MountFrom, known), func(repo string) bool { return repo == to.Repository() })
+	r, err := registry.Push(ctx, cfg, m.layout, st, ref)
+	if err != nil {
+		return err
+	}
+	rememberPush(st, to, known)
 	m.pushed = append(m.pushed, r)
 	n := countPush(r)
 	c.ui().Say("pushed %s: %s sent; of %d blobs and manifests %d new, %d mounted, %d there already",
@@ -102,4 +111,22 @@ func (c *command) checkDelivery(o *imageOptions) error {
 		}
 	}
 	return nil
+}
+
+// maxRemembered is how many repositories of a registry are asked for layers that they may have: asking costs a request a
+// blob.
+const maxRemembered = 4
+
+// pushedTo gives the repositories of a registry that images of this store were pushed to, the last first.
+func pushedTo(st *disk.Store, host string) []string {
+	b, _ := st.LoadRecord("registry-repositories " + host)
+	return strings.Fields(string(b))
+}
+
+func rememberPush(st *disk.Store, to registry.Reference, known []string) {
+	repos := append([]string{to.Repository()}, slices.DeleteFunc(slices.Clone(known), func(r string) bool { return r == to.Repository() })...)
+	repos = repos[:min(len(repos), maxRemembered)]
+	if !slices.Equal(repos, known) {
+		_ = st.SaveRecord("registry-repositories "+to.Registry(), []byte(strings.Join(repos, "\n"))) // without it more travels, no more
+	}
 }
