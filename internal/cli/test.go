@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,10 +55,7 @@ func (s *shop) runChecks(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		s.c.ui().Finish()
-		s.c.ui().Result(s.verdict(ch, err, s.c.sys.Now().Sub(start)))
-		if err == nil {
-			err = s.showFindings(ctx, ch.Name, t)
-		}
+		err = s.tell(ctx, ch, t, err, s.c.sys.Now().Sub(start))
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -68,20 +66,59 @@ func (s *shop) runChecks(ctx context.Context) error {
 	return errors.Join(append(failed, diag.Failf("checks-failed", "%d of %d checks failed", len(failed), len(checks)))...)
 }
 
-// reportName is the file of a check that says in words what it found; it is in the log as well.
-const reportName = "report.txt"
+// reportName is the file in which a check says in words what it found; it is in the log as well. One that begins with
+// skipMark says why there was nothing to check.
+const (
+	reportName = "report.txt"
+	skipMark   = "skipped: "
+)
 
-// showFindings writes out what a check has left to look at besides its report, screenshots for example, and says where.
-func (s *shop) showFindings(ctx context.Context, check string, t tree.Tree) error {
-	found := false
-	err := tree.Walk(ctx, s.store, t, func(p string, e tree.Entry) error {
-		found = found || e.Kind == tree.KindFile && path.Base(p) != reportName
-		return nil
+// findings reads what a check has left: its report, and whether there is more to look at, screenshots for example.
+func (s *shop) findings(ctx context.Context, t tree.Tree) (report string, more bool, err error) {
+	err = tree.Walk(ctx, s.store, t, func(p string, e tree.Entry) error {
+		if e.Kind != tree.KindFile {
+			return nil
+		}
+		if path.Base(p) != reportName {
+			more = true
+			return nil
+		}
+		r, err := s.store.Open(ctx, e.Digest)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		b, err := io.ReadAll(io.LimitReader(r, 1<<20))
+		report = string(b)
+		return err
 	})
-	if err != nil || !found {
+	return report, more, err
+}
+
+// tell prints the verdict on a check, and where what it has left can be looked at.
+func (s *shop) tell(ctx context.Context, ch *recipe.Target, t tree.Tree, err error, took time.Duration) error {
+	if err != nil {
+		s.c.ui().Result(s.verdict("FAILED", ch, fmt.Sprintf("%.1f s", took.Seconds())))
 		return err
 	}
-	dir := outDir(s.store, check)
+	report, more, err := s.findings(ctx, t)
+	if err != nil {
+		return err
+	}
+	if why, skipped := strings.CutPrefix(report, skipMark); skipped {
+		line, _, _ := strings.Cut(why, "\n")
+		s.c.ui().Result(s.verdict("skip", ch, line))
+		return nil
+	}
+	how := fmt.Sprintf("%.1f s", took.Seconds())
+	if s.engine.Stats(engine.Target(ch.Name)).Run == 0 {
+		how = "cached"
+	}
+	s.c.ui().Result(s.verdict("ok", ch, how))
+	if !more {
+		return nil
+	}
+	dir := outDir(s.store, ch.Name)
 	if err := s.store.Checkout(ctx, t, dir); err != nil {
 		return diag.Failf("out", "cannot write `%s`", dir).Because(err)
 	}
@@ -89,16 +126,8 @@ func (s *shop) showFindings(ctx context.Context, check string, t tree.Tree) erro
 	return nil
 }
 
-func (s *shop) verdict(ch *recipe.Target, err error, took time.Duration) string {
-	word := "ok    "
-	if err != nil {
-		word = "FAILED"
-	}
-	how := fmt.Sprintf("%.1f s", took.Seconds())
-	if err == nil && s.engine.Stats(engine.Target(ch.Name)).Run == 0 {
-		how = "cached"
-	}
-	return fmt.Sprintf("%s %s of %s: %s (%s)", word, ch.Name, ch.Of, ch.Doc, how)
+func (s *shop) verdict(word string, ch *recipe.Target, how string) string {
+	return fmt.Sprintf("%-6s %s of %s: %s (%s)", word, ch.Name, ch.Of, ch.Doc, how)
 }
 
 func (c *command) targets() *cobra.Command {
