@@ -283,37 +283,40 @@ func (b *bench) imageFull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, parts := b.sub("full"), []string{"a", "b", "c", "d"}
-	big := filepath.Join(dir, "big")
-	var groups []string
+	// The recipe of the miniature, with one image more: its application four times over.
+	own, parts := filepath.Join(mini, "recipe"), []string{"a", "b", "c", "d"}
+	if _, err := b.build("", "eject", "authentik", own).run(ctx); err != nil {
+		return err
+	}
+	star := "\nPARTS = [\"a\", \"b\", \"c\", \"d\"]\n\ndef full(t):\n" +
+		"    files = [t.target(\"assembled\").at(\"/\" + p) for p in PARTS] + [write({\"/\" + p + \"/round\": t.var(\"round\") for p in PARTS})]\n" +
+		"    return oci.image(merge(*files), layers = [(p, [\"/\" + p]) for p in PARTS])\n\nimage(\"full\", full)\n"
+	if err := appendTo(filepath.Join(own, "recipe.star"), star); err != nil {
+		return err
+	}
+	toml, err := os.ReadFile(filepath.Join(mini, "hewn.toml"))
+	if err != nil {
+		return err
+	}
+	round := func(i int) error { // every layer is a new one
+		text := strings.Replace(string(toml), `recipe = "authentik"`, `recipe = "./recipe"`, 1) + fmt.Sprintf("\n[vars]\nround = \"%d-%d\"\n", time.Now().UnixNano(), i)
+		return os.WriteFile(filepath.Join(mini, "hewn.toml"), []byte(text), 0o644)
+	}
+	big, archive := b.sub("full"), filepath.Join(b.temp, "full.tar")
 	for _, p := range parts {
 		if _, err := b.build("", "build", mini+":assembled", "--out", filepath.Join(big, p)).run(ctx); err != nil {
 			return err
 		}
-		groups = append(groups, fmt.Sprintf("(%q, [\"/%s\"])", p, p))
 	}
-	star := "target(\"tree\", lambda t: t.source(\"big\"), default = True)\nimage(\"image\", lambda t: oci.image(t.source(\"big\"), layers = [" + strings.Join(groups, ", ") + "]))\n"
-	for name, text := range map[string]string{"recipe.star": star, "sources.toml": "[big]\npath = \"big\"\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	archive := filepath.Join(b.temp, "full.tar")
 	if err := all(ctx, []process{{args: []string{"tar", "-C", big, "-cf", archive, "."}}}); err != nil {
 		return err
 	}
 	ours, theirs := &series{}, &series{}
-	store := b.sub("store-full")
 	for i := range b.rounds {
-		for _, p := range parts { // every layer is a new one
-			if err := os.WriteFile(filepath.Join(big, p, "round"), fmt.Append(nil, i), 0o644); err != nil {
-				return err
-			}
-		}
-		if _, err := b.build(store, "build", dir).run(ctx); err != nil { // the trees are in the store, as they are after a build
+		if err := round(i); err != nil {
 			return err
 		}
-		m, err := b.build(store, "image", dir).run(ctx)
+		m, err := b.build("", "image", mini+":full").run(ctx)
 		if err != nil {
 			return err
 		}
@@ -332,6 +335,18 @@ func (b *bench) imageFull(ctx context.Context) error {
 	b.table.add(row{fmt.Sprintf("all layers of %.2f GB of trees, zstd", float64(st.Size())/1e9), "1.5 x zstd -3 -T0, 200 MB", ours.String() + "; zstd " + theirs.String(),
 		fmt.Sprintf("%.2f of zstd", median(ours.walls).Seconds()/median(theirs.walls).Seconds()), "compression; hashing of every byte twice (content and compressed)"})
 	return nil
+}
+
+func appendTo(file, text string) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // imageStart measures a cold start: unpack, and run the application until it has checked itself, from the image as it is
