@@ -80,7 +80,7 @@ func (c *client) launch() error {
 	control := os.NewFile(uintptr(theirs), "control")
 	defer control.Close()
 	cmd := &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{serverName, string(conf)}, Env: []string{}, Dir: "/",
+		Path: "/proc/self/exe", Args: []string{serverName}, Env: []string{configEnv + "=" + string(conf)}, Dir: "/",
 		ExtraFiles: []*os.File{control},
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,

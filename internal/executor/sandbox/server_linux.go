@@ -15,10 +15,14 @@ import (
 // serverName is the name under which hewn starts itself as the sandbox's server.
 const serverName = "hewn-sandbox"
 
+// configEnv holds the server's configuration, which names directories of the host. Actions can read the arguments of
+// their first process, which are the server's, but not its environment.
+const configEnv = "HEWN_SANDBOX_CONFIG"
+
 // controlFD is where the server finds the main socket.
 const controlFD = 3
 
-// serverConfig is the server's only argument.
+// serverConfig is what the server is told in configEnv.
 type serverConfig struct {
 	Scratch string   `json:"scratch"` // an empty directory of the host
 	Roots   []string `json:"roots"`   // directories of the host that will be needed
@@ -27,7 +31,7 @@ type serverConfig struct {
 // ServerMain makes this process the sandbox's server if it was started as one, and then never returns. It must be the
 // first call in main, and in TestMain of tests that run actions; args is os.Args. It gives false in any other process.
 func ServerMain(args []string) bool {
-	if len(args) != 2 || args[0] != serverName {
+	if len(args) != 1 || args[0] != serverName {
 		return false
 	}
 	runtime.LockOSThread()
@@ -39,7 +43,7 @@ func ServerMain(args []string) bool {
 	}
 	// First processes share this process's memory and the user of the actions: nobody else may look into it.
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	s, err := newServer(args[1])
+	s, err := newServer(os.Getenv(configEnv))
 	hello := &reply{}
 	if err != nil {
 		stage := stageNamespace

@@ -78,6 +78,12 @@ func processes([]string) {
 			fail("/proc/1/%s can be read", f)
 		}
 	}
+	// Anybody can read with what a process was started: nothing of the host may stand there.
+	b, err := os.ReadFile("/proc/1/cmdline")
+	check(err)
+	if bytes.ContainsAny(b, "/{") {
+		fail("the first process was started with %q", b)
+	}
 	if err := syscall.PtraceAttach(1); err == nil {
 		fail("the first process can be traced")
 	}
