@@ -35,6 +35,7 @@ func TestMiniature(t *testing.T) {
 	part("then an image", w.images)
 	part("then the image in a registry", w.pushed)
 	part("then the image in an OCI runtime", w.runs)
+	part("then the next version", w.nextVersion)
 	part("then another store, user and place", w.another)
 }
 
