@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,10 +68,7 @@ func (c *client) launch() error {
 	if err := os.MkdirAll(scratch, 0o755); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
-	conf, err := json.Marshal(serverConfig{Scratch: scratch, Roots: append([]string{c.dir}, c.roots...)})
-	if err != nil {
-		return err
-	}
+	conf := serverConfig{Scratch: scratch, Roots: append([]string{c.dir}, c.roots...)}
 	conn, theirs, err := socketPair()
 	if err != nil {
 		return err
@@ -80,7 +76,7 @@ func (c *client) launch() error {
 	control := os.NewFile(uintptr(theirs), "control")
 	defer control.Close()
 	cmd := &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{serverName}, Env: []string{configEnv + "=" + string(conf)}, Dir: "/",
+		Path: "/proc/self/exe", Args: []string{serverName}, Env: []string{}, Dir: "/",
 		ExtraFiles: []*os.File{control},
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
@@ -111,7 +107,11 @@ func (c *client) launch() error {
 		return noNamespaces(err)
 	}
 	var hello reply
-	if _, err := receive(conn, &hello); err != nil {
+	err = send(conn, conf)
+	if err == nil {
+		_, err = receive(conn, &hello)
+	}
+	if err != nil {
 		err = fmt.Errorf("the sandbox's server ended at once: %w", err)
 		conn.close()
 		<-ended

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -15,14 +14,11 @@ import (
 // serverName is the name under which hewn starts itself as the sandbox's server.
 const serverName = "hewn-sandbox"
 
-// configEnv holds the server's configuration, which names directories of the host. Actions can read the arguments of
-// their first process, which are the server's, but not its environment.
-const configEnv = "HEWN_SANDBOX_CONFIG"
-
 // controlFD is where the server finds the main socket.
 const controlFD = 3
 
-// serverConfig is what the server is told in configEnv.
+// serverConfig is the first thing that the server is told. It does not stand in its arguments: they are those of the first
+// process of every action too, and can be read there.
 type serverConfig struct {
 	Scratch string   `json:"scratch"` // an empty directory of the host
 	Roots   []string `json:"roots"`   // directories of the host that will be needed
@@ -43,7 +39,11 @@ func ServerMain(args []string) bool {
 	}
 	// First processes share this process's memory and the user of the actions: nobody else may look into it.
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	s, err := newServer(os.Getenv(configEnv))
+	var conf serverConfig
+	if _, err := receive(c, &conf); err != nil {
+		os.Exit(3)
+	}
+	s, err := newServer(conf)
 	hello := &reply{}
 	if err != nil {
 		stage := stageNamespace
@@ -66,11 +66,7 @@ type server struct {
 	sessions sessions
 }
 
-func newServer(config string) (*server, error) {
-	var conf serverConfig
-	if err := json.Unmarshal([]byte(config), &conf); err != nil {
-		return nil, err
-	}
+func newServer(conf serverConfig) (*server, error) {
 	os.Clearenv()
 	b, err := newBase(conf.Scratch)
 	if err != nil {
