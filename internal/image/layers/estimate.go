@@ -11,9 +11,9 @@ import (
 // repetitions of the one before.
 const headerSize = 64
 
-// estimate is the size that a file of some kind has after compression, in percent; measured with zstd's default level on
-// the trees of a Python and web application. Layers are planned by it; prices that are said for real images use the real
-// sizes.
+// estimate is the size that a file has after compression. The percentages are those of `zstd -3` for all files of a kind
+// in the assembled miniature (py 23, pyc 35, js 23, map 22, po 15, mo 20, css 16, html 19, so 30, programs 41, pem 53, png
+// 94), rounded. Layers are planned by it; prices that are said for real images use the real sizes.
 func estimate(e tree.Entry) int64 {
 	if e.Kind != tree.KindFile {
 		return headerSize
@@ -25,12 +25,14 @@ func percent(name string) int64 {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".gz", ".bz2", ".xz", ".zst", ".br", ".zip", ".whl", ".jar", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".woff", ".woff2", ".mmdb":
 		return 99
-	case ".map", ".svg", ".json", ".po", ".xml", ".html", ".csv":
-		return 20
-	case ".py", ".pyi", ".js", ".mjs", ".ts", ".css", ".md", ".txt", ".rst", ".yaml", ".yml", ".c", ".h", ".go", ".sql", ".pem", ".crt":
-		return 27
-	case ".pyc", ".mo":
-		return 44
+	case ".po", ".mo", ".json", ".html", ".css", ".csv":
+		return 18
+	case ".py", ".pyi", ".js", ".mjs", ".ts", ".map", ".md", ".txt", ".rst", ".yaml", ".yml", ".c", ".h", ".go", ".sql", ".svg", ".xml":
+		return 23
+	case ".pyc":
+		return 35
+	case ".pem", ".crt":
+		return 53
 	}
 	return 36 // programs and libraries
 }
