@@ -341,8 +341,9 @@ func newStatusError(method string, u *url.URL, resp *http.Response, text []byte)
 		for _, x := range said.Errors[:min(len(said.Errors), mostErrors)] {
 			e.codes = append(e.codes, x.Code)
 			m := x.Code + ": " + x.Message
-			if d := string(x.Detail); d != "" && d != "null" && d != "{}" {
-				m += " (" + d + ")"
+			var detail string // what is no text is for programs
+			if json.Unmarshal(x.Detail, &detail) == nil && detail != "" {
+				m += " (" + detail + ")"
 			}
 			e.messages = append(e.messages, oneLine(m))
 		}
