@@ -226,7 +226,23 @@ func (c *command) newRegistry(p *place, st *disk.Store) registry.Config {
 func (c *command) credentialHelper(ctx context.Context, program, server string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, program, "get")
 	cmd.Env, cmd.Stdin = c.sys.Environ, strings.NewReader(server)
-	return cmd.Output()
+	out := &atMost{left: 1 << 20}
+	cmd.Stdout = out
+	err := cmd.Run()
+	return out.Bytes(), err // a helper that knows nothing says so on stdout, and fails
+}
+
+// atMost keeps what is written to it, up to a limit, and fails beyond.
+type atMost struct {
+	bytes.Buffer
+	left int
+}
+
+func (w *atMost) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, errors.New("it says too much")
+	}
+	return w.Buffer.Write(p)
 }
 
 // checkRedirect follows what a mirror says, but never out of TLS: credentials and what is asked for would be there to
