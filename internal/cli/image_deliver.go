@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/event"
 	"hewn.example/hewn/internal/image/export"
 	"hewn.example/hewn/internal/image/layers"
 	"hewn.example/hewn/internal/image/localengine"
@@ -81,6 +84,7 @@ func (c *command) pushImage(ctx context.Context, p *place, st *disk.Store, m *ma
 	cfg := c.newRegistry(p, st)
 	known := pushedTo(st, to.Registry())
 	cfg.MountFrom = slices.DeleteFunc(slices.Concat(cfg.MountFrom, known), func(repo string) bool { return repo == to.Repository() })
+	cfg.Progress = c.pushProgress(m)
 	r, err := registry.Push(ctx, cfg, m.layout, st, ref)
 	if err != nil {
 		return err
@@ -91,6 +95,32 @@ func (c *command) pushImage(ctx context.Context, p *place, st *disk.Store, m *ma
 	c.ui().Say("pushed %s: %s sent; of %d blobs and manifests %d new, %d mounted, %d there already",
 		r.Reference, layers.Bytes(n.Sent), len(r.Blobs), n.Pushed, n.Mounted, n.Existed)
 	return nil
+}
+
+// tellFrom is how large a layer is that a person should know of when it is sent.
+const tellFrom = 4 << 20
+
+// pushProgress tells of the large layers of a push once they are being sent, and of every byte to those who read events.
+func (c *command) pushProgress(m *madeImage) func(registry.Blob) {
+	names := map[string]string{}
+	for _, d := range m.made.Platforms {
+		for _, l := range d.Layers {
+			names[l.Digest] = l.Name
+		}
+	}
+	var mu sync.Mutex
+	told := map[string]bool{}
+	return func(b registry.Blob) {
+		mu.Lock()
+		defer mu.Unlock()
+		id := b.Desc.Digest.String()
+		label := cmp.Or(names[id], string(b.Kind))
+		c.ui().Event(event.Progress{Label: "push " + label, Done: b.Done, Total: b.Desc.Size})
+		if b.State == registry.Pushing && b.Desc.Size >= tellFrom && !told[id] {
+			told[id] = true
+			c.ui().Say("sending %s (%s)", label, layers.Bytes(b.Desc.Size))
+		}
+	}
 }
 
 // checkDelivery says what cannot be delivered, before anything is built.
