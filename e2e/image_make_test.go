@@ -88,6 +88,7 @@ func (w *world) acceptedByLibrary(t *testing.T, digest, oci, docker string) {
 		t.Errorf("the docker archive holds another image than the layout:\n%s", d)
 	}
 	w.contract(t, want.Config)
+	w.deployPage(t, want.Config)
 }
 
 // contract is what compose files and charts rely on.
