@@ -73,14 +73,16 @@ const (
 	skipMark   = "skipped: "
 )
 
-// findings reads what a check has left: its report, and whether there is more to look at, screenshots for example.
+// findings reads what a check has left: its report, and whether there is more to look at than one file, screenshots for
+// example.
 func (s *shop) findings(ctx context.Context, t tree.Tree) (report string, more bool, err error) {
+	files := 0
 	err = tree.Walk(ctx, s.store, t, func(p string, e tree.Entry) error {
 		if e.Kind != tree.KindFile {
 			return nil
 		}
+		files++
 		if path.Base(p) != reportName {
-			more = true
 			return nil
 		}
 		r, err := s.store.Open(ctx, e.Digest)
@@ -92,7 +94,7 @@ func (s *shop) findings(ctx context.Context, t tree.Tree) (report string, more b
 		report = string(b)
 		return err
 	})
-	return report, more, err
+	return report, files > 1, err
 }
 
 // tell prints the verdict on a check, and where what it has left can be looked at.
