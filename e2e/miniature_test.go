@@ -251,7 +251,8 @@ func (w *world) checks(t *testing.T) {
 
 // keepScreenshots keeps what the browser saw beside the built program, for people to look at after the run.
 func (w *world) keepScreenshots(t *testing.T, said string) {
-	_, dir, ok := strings.Cut(said, "       see ")
+	_, after, ok := strings.Cut(said, "ok     browser of image: ")
+	_, dir, _ := strings.Cut(after, "\n       see ")
 	dir, _, _ = strings.Cut(dir, "\n")
 	shots, err := filepath.Glob(filepath.Join(dir, "check", "*.png"))
 	must(t, err)
