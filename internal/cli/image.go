@@ -319,7 +319,11 @@ func (c *command) tellLayers(m *madeImage) {
 			total += l.Size
 			width = max(width, len(l.Name))
 		}
-		c.ui().Say("%s for %s: %s in %d layers", m.target, d.Platform, layers.Bytes(total), len(d.Layers))
+		plural := "s"
+		if len(d.Layers) == 1 {
+			plural = ""
+		}
+		c.ui().Say("%s for %s: %s in %d layer%s", m.target, d.Platform, layers.Bytes(total), len(d.Layers), plural)
 		for _, l := range d.Layers {
 			c.ui().Say("  %-*s  %7s", width, l.Name, layers.Bytes(l.Size))
 		}
