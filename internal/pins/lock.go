@@ -81,7 +81,7 @@ func (p *lockParser) parse(text string) error {
 	if strings.HasPrefix(text, "#") || strings.TrimSpace(text) == "" {
 		return nil
 	}
-	f, err := splitFields(text)
+	f, err := SplitFields(text)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (l *Lock) Format() []byte {
 	in := map[row][]string{}
 	for _, k := range keys {
 		fields := []string{"set", string(k.eco), k.set, formatPlatform(k.plat)}
-		b.WriteString(joinFields(append(fields, l.sets[k].request...)) + "\n")
+		b.WriteString(JoinFields(append(fields, l.sets[k].request...)) + "\n")
 		for _, a := range l.sets[k].artifacts {
 			r := row{a, k.plat}
 			in[r] = append(in[r], k.set)
@@ -236,7 +236,7 @@ func (l *Lock) Format() []byte {
 			fields = append(fields, "url="+r.a.URL)
 		}
 		fields = append(fields, "in="+strings.Join(in[r], ","))
-		b.WriteString(joinFields(fields) + "\n")
+		b.WriteString(JoinFields(fields) + "\n")
 	}
 	return b.Bytes()
 }
@@ -246,42 +246,6 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
-}
-
-// joinFields writes fields separated by spaces; a field with a space, quote or control character is quoted.
-func joinFields(fields []string) string {
-	out := make([]string, len(fields))
-	for i, f := range fields {
-		if q := strconv.Quote(f); f == "" || strings.ContainsAny(f, " \"#") || q[1:len(q)-1] != f {
-			f = q
-		}
-		out[i] = f
-	}
-	return strings.Join(out, " ")
-}
-
-func splitFields(s string) ([]string, error) {
-	var out []string
-	for {
-		s = strings.TrimLeft(s, " ")
-		if s == "" {
-			return out, nil
-		}
-		if s[0] != '"' {
-			f, rest, _ := strings.Cut(s, " ")
-			out, s = append(out, f), rest
-			continue
-		}
-		q, err := strconv.QuotedPrefix(s)
-		if err != nil {
-			return nil, fmt.Errorf("a quoted field does not end")
-		}
-		f, err := strconv.Unquote(q)
-		if err != nil {
-			return nil, fmt.Errorf("malformed quoted field %s", q)
-		}
-		out, s = append(out, f), s[len(q):]
-	}
 }
 
 func compareArtifacts(a, b source.Artifact) int {
@@ -301,7 +265,7 @@ func (l *Lock) Artifacts(_ context.Context, q Question) ([]source.Artifact, erro
 			Hint("run `hewn update --missing` to pin what is missing, then commit `%s`", LockName)
 	case !slices.Equal(a.request, q.Request):
 		return nil, diag.Inputf("pin-stale", "what is pinned answers another request").At(pos).
-			With("pinned for: "+joinFields(a.request), "asked for:  "+joinFields(q.Request)).
+			With("pinned for: "+JoinFields(a.request), "asked for:  "+JoinFields(q.Request)).
 			Hint("run `hewn update --missing` to pin what is asked for now, then commit `%s`", LockName)
 	}
 	return slices.Clone(a.artifacts), nil

@@ -93,7 +93,7 @@ func (u *Updater) answer(ctx context.Context, q Question) ([]source.Artifact, er
 	defer u.mu.Unlock()
 	if prev, dup := u.done[q.key()]; dup && !slices.Equal(prev.request, q.Request) {
 		return nil, diag.Inputf("pin-ambiguous", "two different requests have the name %s", q.key()).
-			With("one: "+joinFields(prev.request), "other: "+joinFields(q.Request)).
+			With("one: "+JoinFields(prev.request), "other: "+JoinFields(q.Request)).
 			Hint("give one of them another name in the recipe")
 	}
 	u.done[q.key()] = answer{slices.Clone(q.Request), slices.Clone(ans)}

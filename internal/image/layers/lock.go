@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/spec"
 )
 
@@ -112,14 +113,8 @@ func (f *File) Encode() []byte {
 	return b.Bytes()
 }
 
-// field writes a field; one with a space, a quote, a `#` or a control character is quoted as in Go.
-func field(s string) string {
-	q := strconv.Quote(s)
-	if s == "" || strings.ContainsAny(s, " \"#") || q[1:len(q)-1] != strings.ReplaceAll(s, `\`, `\\`) {
-		return q
-	}
-	return s
-}
+// field is how s stands in a line.
+func field(s string) string { return pins.JoinFields([]string{s}) }
 
 // Parse reads a layers.lock; file is its name in messages.
 func Parse(file string, b []byte) (*File, error) {
@@ -168,7 +163,7 @@ func (p *lockParser) parse(text string) error {
 	if trimmed == "" || strings.HasPrefix(trimmed, "#") {
 		return nil
 	}
-	f, err := fields(trimmed)
+	f, err := pins.SplitFields(trimmed)
 	if err != nil {
 		return err
 	}
@@ -266,32 +261,4 @@ func (p *lockParser) end() error {
 	}
 	p.images[p.name], p.open = *p.open, nil
 	return nil
-}
-
-// fields splits a line at spaces; a field that begins with a quote is quoted as in Go.
-func fields(s string) ([]string, error) {
-	var out []string
-	for {
-		s = strings.TrimLeft(s, " ")
-		if s == "" {
-			return out, nil
-		}
-		if s[0] != '"' {
-			f, rest, _ := strings.Cut(s, " ")
-			out, s = append(out, f), rest
-			continue
-		}
-		q, err := strconv.QuotedPrefix(s)
-		if err != nil {
-			return nil, fmt.Errorf("a quoted field does not end")
-		}
-		f, err := strconv.Unquote(q)
-		if err != nil {
-			return nil, fmt.Errorf("malformed quoted field %s", q)
-		}
-		if rest := s[len(q):]; rest != "" && rest[0] != ' ' {
-			return nil, fmt.Errorf("no space after the quoted field %s", q)
-		}
-		out, s = append(out, f), s[len(q):]
-	}
 }
