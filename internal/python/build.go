@@ -100,7 +100,7 @@ func (v *venv) source(ctx context.Context, sel Selected) (sourceOf, error) {
 		return v.member(ctx, sel)
 	default:
 		var p unpackParams
-		if sel.Source.Kind == uv.Path {
+		if sel.Sdist.Local() {
 			p.SHA256 = sel.Sdist.Integrity.Hex()
 		}
 		file, err := v.file(sel, sel.Sdist)
@@ -191,14 +191,14 @@ func (v *venv) question(req []string) []string {
 // directURL is PEP 610's record of where a package came from, in its order of fields.
 type directURL struct {
 	URL          string       `json:"url"`
-	Subdirectory string       `json:"subdirectory,omitempty"`
 	Dir          *dirInfo     `json:"dir_info,omitempty"`
 	Archive      *archiveInfo `json:"archive_info,omitempty"`
 	VCS          *vcsInfo     `json:"vcs_info,omitempty"`
+	Subdirectory string       `json:"subdirectory,omitempty"`
 }
 
 type dirInfo struct {
-	Editable bool `json:"editable,omitempty"`
+	Editable bool `json:"editable"`
 }
 
 type archiveInfo struct{}

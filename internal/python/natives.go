@@ -21,7 +21,7 @@ func Natives() []engine.NativeDef {
 }
 
 var (
-	wheelInstall = engine.NativeDef{Name: "wheel-install", Version: 1, Run: runInstall}
+	wheelInstall = engine.NativeDef{Name: "wheel-install", Version: 2, Run: runInstall}
 	sdistUnpack  = engine.NativeDef{Name: "sdist-unpack", Version: 1, Run: runUnpack}
 	venvSkeleton = engine.NativeDef{Name: "venv-skeleton", Version: 1, Run: runSkeleton}
 	script       = engine.NativeDef{Name: "python-script", Version: 1, Run: runScript}

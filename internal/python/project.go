@@ -37,6 +37,8 @@ type buildSystem struct {
 type uvSettings struct {
 	noBinary    bool
 	noBinaryOf  []string
+	noBuild     bool
+	noBuildOf   []string
 	extraBuild  map[string][]string // build requirements that a package forgot, by package
 	constraints []string            // of build requirements
 }
@@ -76,9 +78,12 @@ func parseProject(file string, data []byte) (project, error) {
 }
 
 func readSettings(c tomldoc.Cursor) uvSettings {
-	s := uvSettings{noBinary: c.Bool("no-binary"), constraints: c.Texts("build-constraint-dependencies")}
+	s := uvSettings{noBinary: c.Bool("no-binary"), noBuild: c.Bool("no-build"), constraints: c.Texts("build-constraint-dependencies")}
 	for _, name := range c.Texts("no-binary-package") {
 		s.noBinaryOf = append(s.noBinaryOf, pep508.Normalise(name))
+	}
+	for _, name := range c.Texts("no-build-package") {
+		s.noBuildOf = append(s.noBuildOf, pep508.Normalise(name))
 	}
 	extra, ok := c.Sub("extra-build-dependencies")
 	if !ok {

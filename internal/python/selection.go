@@ -24,6 +24,9 @@ type Request struct {
 	NoBinary []string // packages that must be built from their sdist
 	// NoBinaryAll says that every package must be built from its sdist.
 	NoBinaryAll bool
+	NoBuild     []string // packages that must not be built
+	// NoBuildAll says that no package may be built, but for editable ones.
+	NoBuildAll bool
 }
 
 // Selected is one package to install, and the file to install it from.
@@ -309,8 +312,12 @@ func (s *selection) checkOne(list []Selected) error {
 
 // choose picks the wheel to install, or nil where the package is to be built.
 func choose(p *uv.Package, ranks wheel.Ranks, r Request) (*uv.File, error) {
+	noBuild := p.Source.Kind != uv.Editable && (r.NoBuildAll || slices.Contains(r.NoBuild, p.Name))
 	switch p.Source.Kind {
 	case uv.Git, uv.Directory, uv.Editable:
+		if noBuild {
+			return nil, errNoBuild(p)
+		}
 		return nil, nil
 	}
 	source := r.NoBinaryAll || slices.Contains(r.NoBinary, p.Name)
@@ -323,7 +330,10 @@ func choose(p *uv.Package, ranks wheel.Ranks, r Request) (*uv.File, error) {
 			return &p.Wheels[i], nil
 		}
 	}
-	if p.Sdist != nil {
+	switch {
+	case p.Sdist != nil && noBuild:
+		return nil, errNoBuild(p)
+	case p.Sdist != nil:
 		return nil, nil
 	}
 	what := fmt.Sprintf("`%s` %s has no wheel for Python %s on %s and no sdist", p.Name, p.Version, r.Python, r.Platform)
@@ -331,4 +341,9 @@ func choose(p *uv.Package, ranks wheel.Ranks, r Request) (*uv.File, error) {
 		what = fmt.Sprintf("`%s` %s is to be built from source, but the lock has no sdist of it", p.Name, p.Version)
 	}
 	return nil, diag.Inputf("no-artifact", "%s", what).At(p.Pos)
+}
+
+func errNoBuild(p *uv.Package) error {
+	return diag.Inputf("no-build", "`%s` %s would have to be built, but is marked as `no-build`", p.Name, p.Version).At(p.Pos).
+		Hint("lock a version that has a wheel for this platform, or take it out of `tool.uv.no-build` or `no-build-package`")
 }

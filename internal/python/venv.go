@@ -97,6 +97,7 @@ func newVenv(ctx context.Context, ask *engine.Ask, o VenvOptions) (*venv, error)
 	v.selected, err = Select(lock, Request{
 		Python: o.Python, Platform: ask.Platform(), Libc: o.Libc, Extras: o.Extras, Groups: o.Groups,
 		NoBinary: v.noBinary(), NoBinaryAll: v.root.tool.noBinary,
+		NoBuild: v.root.tool.noBuildOf, NoBuildAll: v.root.tool.noBuild,
 	})
 	return v, err
 }
@@ -158,7 +159,7 @@ func (v *venv) install(ctx context.Context, sel Selected) (engine.Step, error) {
 		}
 		return engine.Native(label(sel), wheelInstall, in, built), nil
 	}
-	if sel.Source.Kind == uv.Path {
+	if sel.Wheel.Local() {
 		in.SHA256 = sel.Wheel.Integrity.Hex()
 	}
 	file, err := v.file(sel, sel.Wheel)
@@ -170,12 +171,12 @@ func (v *venv) install(ctx context.Context, sel Selected) (engine.Step, error) {
 
 // file is the tree with a locked artifact.
 func (v *venv) file(sel Selected, f *uv.File) (engine.Static, error) {
-	if sel.Source.Kind == uv.Path || !strings.Contains(f.URL, "://") {
+	if f.Local() {
 		p, err := inside(f.URL, sel)
 		if err != nil {
 			return engine.Static{}, err
 		}
-		if a := f.Integrity.Algorithm(); a != source.SHA256 {
+		if a := f.Integrity.Algorithm(); !f.Integrity.IsZero() && a != source.SHA256 {
 			return engine.Static{}, diag.Inputf("bad-file", "the hash of a file in the source must be sha256, not %s", a).At(f.Pos)
 		}
 		s, _ := engine.Select(v.Source.Step, p).Static() // of a Static step

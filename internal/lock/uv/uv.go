@@ -4,6 +4,7 @@ package uv
 
 import (
 	"net/url"
+	"path"
 	"strings"
 
 	"hewn.example/hewn/internal/diag"
@@ -89,12 +90,15 @@ type Dependency struct {
 // File is an artifact of a package.
 type File struct {
 	Name       string // the file's name
-	URL        string // or, of a registry on disk, a path
+	URL        string // or a path relative to the lock
 	Integrity  source.Integrity
 	Size       int64  // 0: not known
 	UploadTime string // RFC 3339, where the index told it
 	Pos        diag.Position
 }
+
+// Local says that the file lies beside the lock. It may have no hash: the source that it is part of is pinned.
+func (f *File) Local() bool { return !strings.Contains(f.URL, "://") }
 
 // Find gives the packages of a name, in the lock's order.
 func (l *Lock) Find(name string) []*Package {
@@ -311,8 +315,11 @@ func dependencies(c tomldoc.Cursor, key string) []Dependency {
 // readFile reads a wheel or sdist. What comes from outside must have a hash: it is the only thing that it is checked by.
 func readFile(c tomldoc.Cursor, s Source) File {
 	f := File{URL: c.Text("url"), Name: c.Text("filename"), Size: c.Number("size"), UploadTime: c.Text("upload-time"), Pos: c.Position("")}
-	if f.URL == "" {
+	if f.URL == "" && c.Has("path") {
 		f.URL = c.Text("path")
+		if s.Kind == Registry && f.Local() && !path.IsAbs(f.URL) { // a directory of files, which the path is relative to
+			f.URL = path.Join(s.Location, f.URL)
+		}
 	}
 	if f.URL == "" && (s.Kind == URL || s.Kind == Path) {
 		f.URL = s.Location
@@ -324,6 +331,9 @@ func readFile(c tomldoc.Cursor, s Source) File {
 		c.Fail("", "the file has no usable name: neither `url`, `path` nor `filename` gives one")
 	}
 	hash := c.Text("hash")
+	if hash == "" && s.Kind == Registry && f.Local() {
+		return f
+	}
 	if hash == "" {
 		c.Fail("", "`%s` has no `hash`, so that nothing says which bytes are meant", f.Name)
 		return f

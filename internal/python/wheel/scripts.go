@@ -77,13 +77,8 @@ func (e entryPoint) text(python string) []byte {
 }
 
 // retarget gives a script of the `scripts` scheme, which starts with the wheel format's placeholder `#!python`, its
-// interpreter.
+// interpreter. Arguments of the placeholder are lost, as they are with uv.
 func retarget(b []byte, python string) []byte {
-	line, rest, _ := bytes.Cut(b, []byte("\n"))
-	_, args, _ := strings.Cut(strings.TrimRight(string(line), "\r"), " ")
-	head := shebang(python)
-	if args != "" && strings.Count(head, "\n") == 1 {
-		head = strings.TrimSuffix(head, "\n") + " " + args + "\n"
-	}
-	return append([]byte(head), rest...)
+	_, rest, _ := bytes.Cut(b, []byte("\n"))
+	return append([]byte(shebang(python)), rest...)
 }
