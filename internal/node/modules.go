@@ -6,11 +6,12 @@
 //   - there is no node_modules/.package-lock.json, npm's cache of what it did;
 //   - optional packages are left out by os, cpu and libc only, not by `engines`;
 //   - a command that lies in a workspace is linked but not made executable, since sources are never changed;
-//   - of two packages with one command, both files are made executable, not just the one that is linked.
+//   - where a tarball has files at the place of another package of the lock, the other package is there alone.
 package node
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/url"
@@ -27,7 +28,9 @@ import (
 )
 
 // Natives lists the native steps of this package.
-func Natives() []engine.NativeDef { return []engine.NativeDef{unpackDef, modulesDef, toolchainDef} }
+func Natives() []engine.NativeDef {
+	return []engine.NativeDef{unpackDef, packDef, modulesDef, toolchainDef}
+}
 
 // ModulesOptions says which node_modules to make.
 type ModulesOptions struct {
@@ -56,6 +59,7 @@ func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Ste
 		return engine.Step{}, err
 	}
 	m := &assembler{lock: lock, opts: o, ask: ask, pkgs: pkgs, inputOf: map[string]int{}}
+	m.claimBins()
 	for i := range pkgs {
 		if err := m.place(ctx, pkgs[i]); err != nil {
 			return engine.Step{}, err
@@ -116,6 +120,15 @@ type assembler struct {
 	params  modulesParams
 	inputs  []engine.Step
 	inputOf map[string]int // path of a package -> its index in inputs
+	bins    []claim        // what is linked in each `.bin`, if the file is there
+	binsOf  map[string][]npm.Bin
+}
+
+// claim is a command that a package has for itself.
+type claim struct {
+	pkg npm.Package
+	bin npm.Bin
+	at  string
 }
 
 func (m *assembler) add(p string, s engine.Step) {
@@ -147,14 +160,23 @@ func (m *assembler) place(ctx context.Context, p npm.Package) error {
 
 // tarball is the step that unpacks a package, wherever its archive comes from.
 func (m *assembler) tarball(ctx context.Context, p npm.Package) (engine.Step, error) {
-	params := unpackParams{Bins: m.binFiles(p)}
+	params := unpackParams{Bins: m.binFiles(p), Manifest: p.Resolved == "", Bundles: p.Bundles}
+	if p.Bundles {
+		params.Bundled = m.bundled(p)
+	}
 	label := p.Name + " " + p.Version
+	if ref, ok := gitRef(p.Resolved); ok {
+		return engine.NativeStatic(label, packDef, params, engine.Git(ref)).Step, nil
+	}
 	if file, ok := strings.CutPrefix(p.Resolved, "file:"); ok {
 		s, ok := engine.Select(m.opts.Dir.Step, path.Clean(file)).Static()
 		if !ok {
 			return engine.Step{}, m.problem(p, "`file:` needs a source")
 		}
-		params.File = path.Clean(file)
+		params.File, params.Integrity = path.Clean(file), p.Integrity.String()
+		if p.Integrity.IsZero() {
+			params.Integrity = "" // a file of the source is pinned with the source
+		}
 		return engine.NativeStatic(label, unpackDef, params, s).Step, nil
 	}
 	a, err := m.artifact(ctx, p)
@@ -167,7 +189,7 @@ func (m *assembler) tarball(ctx context.Context, p npm.Package) (engine.Step, er
 func (m *assembler) artifact(ctx context.Context, p npm.Package) (source.Artifact, error) {
 	switch {
 	case strings.HasPrefix(p.Resolved, "git"):
-		return source.Artifact{}, m.problem(p, "a package from git (%s) cannot be installed from a lock yet", p.Resolved).
+		return source.Artifact{}, m.problem(p, "%s names no commit of a git repository", p.Resolved).
 			Hint("replace it in the recipe: npm.modules(…, replace = {%q: …})", p.Folder())
 	case p.Version == "":
 		return source.Artifact{}, m.problem(p, "the entry has no version")
@@ -196,31 +218,45 @@ func (m *assembler) problem(p npm.Package, format string, args ...any) *diag.Pro
 		At(diag.Position{File: m.lock.File, Line: p.Line, Key: "packages." + p.Path})
 }
 
-// binFiles gives the commands within the package's tarball, those of bundled packages included.
+// within gives the chosen packages below p that come in its tarball.
+func (m *assembler) within(p npm.Package) []npm.Package {
+	below := p.Path + "/node_modules/"
+	i, _ := slices.BinarySearchFunc(m.pkgs, below, func(q npm.Package, s string) int { return strings.Compare(q.Path, s) })
+	var out []npm.Package
+	for ; i < len(m.pkgs) && strings.HasPrefix(m.pkgs[i].Path, below); i++ {
+		if m.pkgs[i].InBundle {
+			out = append(out, m.pkgs[i])
+		}
+	}
+	return out
+}
+
+func (m *assembler) bundled(p npm.Package) []string {
+	var out []string
+	for _, q := range m.within(p) {
+		out = append(out, strings.TrimPrefix(q.Path, p.Path+"/"))
+	}
+	return out
+}
+
+// binFiles gives the linked commands within the package's tarball, those of bundled packages included.
 func (m *assembler) binFiles(p npm.Package) []string {
 	var out []string
-	for _, b := range p.Bin {
+	for _, b := range m.binsOf[p.Path] {
 		out = append(out, b.File)
 	}
-	i, _ := slices.BinarySearchFunc(m.pkgs, p.Path, func(q npm.Package, s string) int { return strings.Compare(q.Path, s) })
-	below := p.Path + "/node_modules/"
-	for _, q := range m.pkgs[i:] {
-		if q.Path > below && !strings.HasPrefix(q.Path, below) {
-			break
-		}
-		if q.InBundle && strings.HasPrefix(q.Path, below) {
-			for _, b := range q.Bin {
-				out = append(out, strings.TrimPrefix(q.Path, p.Path+"/")+"/"+b.File)
-			}
+	for _, q := range m.within(p) {
+		for _, b := range m.binsOf[q.Path] {
+			out = append(out, strings.TrimPrefix(q.Path, p.Path+"/")+"/"+b.File)
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// linkBins decides the links in each `.bin`, in npm's order: packages before links, then by path; the first to claim
-// a name has it, even where its file turns out to be missing.
-func (m *assembler) linkBins(ctx context.Context) error {
+// claimBins decides which package has which command, in npm's order: packages before links, then by path; the first to
+// claim a name has it, even where its file turns out to be missing.
+func (m *assembler) claimBins() {
 	order := slices.Clone(m.pkgs)
 	slices.SortStableFunc(order, func(a, b npm.Package) int {
 		if a.Link != b.Link {
@@ -232,38 +268,41 @@ func (m *assembler) linkBins(ctx context.Context) error {
 		return compareLocale(a.Path, b.Path)
 	})
 	claimed := map[string]bool{}
+	m.binsOf = map[string][]npm.Bin{}
+	targets := map[string][]npm.Bin{}
+	for _, q := range m.lock.Packages {
+		targets[q.Path] = q.Bin
+	}
 	for _, p := range order {
-		for _, b := range m.binsOf(p) {
-			folder := p.Folder()
-			at := strings.TrimSuffix(p.Path, folder) + ".bin/" + b.Name
-			if claimed[at] {
-				continue
+		bins := p.Bin
+		if p.Link {
+			bins = targets[p.Target]
+		}
+		for _, b := range bins {
+			at := strings.TrimSuffix(p.Path, p.Folder()) + ".bin/" + b.Name
+			if !claimed[at] {
+				claimed[at] = true
+				m.bins = append(m.bins, claim{p, b, at})
+				m.binsOf[p.Path] = append(m.binsOf[p.Path], b)
 			}
-			claimed[at] = true
-			bl := binLink{Path: at, Target: "../" + folder + "/" + b.File, Package: -1}
-			var err error
-			if bl.Package, bl.File, err = m.whereBin(ctx, p, b); err != nil {
-				return err
-			}
-			if bl.File != "" {
-				m.params.Bins = append(m.params.Bins, bl)
-			}
+		}
+	}
+}
+
+// linkBins makes the links in each `.bin`.
+func (m *assembler) linkBins(ctx context.Context) error {
+	for _, c := range m.bins {
+		bl := binLink{Path: c.at, Target: "../" + c.pkg.Folder() + "/" + c.bin.File, Package: -1}
+		var err error
+		if bl.Package, bl.File, err = m.whereBin(ctx, c.pkg, c.bin); err != nil {
+			return err
+		}
+		if bl.File != "" {
+			m.params.Bins = append(m.params.Bins, bl)
 		}
 	}
 	slices.SortFunc(m.params.Bins, func(a, b binLink) int { return strings.Compare(a.Path, b.Path) })
 	return nil
-}
-
-// binsOf gives a package's commands; those of a link are its target's.
-func (m *assembler) binsOf(p npm.Package) []npm.Bin {
-	if p.Link {
-		for _, q := range m.lock.Packages {
-			if q.Path == p.Target {
-				return q.Bin
-			}
-		}
-	}
-	return p.Bin
 }
 
 // whereBin says in which input the command's file lies, and at which path; an empty path means nowhere.
@@ -300,6 +339,23 @@ func (m *assembler) shadow() {
 			}
 		}
 	}
+}
+
+// gitRef reads the address of a commit: `git+https://host/path#commit`, also with `git+ssh:` and plain `git:`.
+func gitRef(resolved string) (source.GitRef, bool) {
+	repo, commit, ok := strings.Cut(strings.TrimPrefix(resolved, "git+"), "#")
+	commit, options, _ := strings.Cut(commit, "::") // `::path:/sub` and `::semver:…`
+	subdir := ""
+	for o := range strings.SplitSeq(options, "::") {
+		if dir, ok := strings.CutPrefix(o, "path:"); ok {
+			subdir = strings.Trim(path.Clean("/"+dir), "/")
+		}
+	}
+	raw, err := hex.DecodeString(commit)
+	if !ok || err != nil || len(raw) != 20 && len(raw) != 32 || !strings.HasPrefix(resolved, "git+") && !strings.HasPrefix(resolved, "git:") {
+		return source.GitRef{}, false
+	}
+	return source.GitRef{Repo: repo, Rev: commit, Commit: commit, Subdir: subdir}, true
 }
 
 // tarballName is the name of the archive: the last element of the lock's URL, else what registries call it.

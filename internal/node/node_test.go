@@ -156,7 +156,6 @@ func TestUnpack(t *testing.T) {
 node_modules/.bin/a -> ../a/cli.js
 node_modules/a/both/.npmignore
 node_modules/a/cli.js*
-node_modules/a/empty/
 node_modules/a/lib/.npmignore
 node_modules/a/package.json
 node_modules/a/run.sh*
@@ -209,7 +208,7 @@ func TestModulesLayout(t *testing.T) {
 node_modules/.bin/core -> ../@s/core/cli.js
 node_modules/.bin/tool -> ../a/a.js
 node_modules/@s/core -> ../../packages/core
-node_modules/B/b.js*
+node_modules/B/b.js
 node_modules/B/package.json
 node_modules/a/a.js*
 node_modules/a/node_modules/.bin/b -> ../bundled/b.js
@@ -309,7 +308,7 @@ func TestPinsAndScripts(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	p.pkgs["node_modules/fromgit"] = map[string]any{"version": "1.0.0", "resolved": "git+ssh://git@forge.example/x.git#abc"}
-	if _, err := p.modules(ModulesOptions{}); err == nil || !strings.Contains(err.Error(), "package `fromgit`: a package from git") {
+	if _, err := p.modules(ModulesOptions{}); err == nil || !strings.Contains(err.Error(), "#abc names no commit of a git repository") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -365,6 +364,89 @@ func FuzzUnpack(f *testing.F) {
 		tr, err := p.modules(ModulesOptions{})
 		if err == nil && strings.Contains(p.world.Paths(tr), "/../") {
 			t.Error(p.world.Paths(tr))
+		}
+	})
+}
+
+// TestFileIntegrity: a tarball of the project must be the one that was locked.
+func TestFileIntegrity(t *testing.T) {
+	p := newProject(t)
+	b := tgz(t, entry{name: "package/package.json", content: "{}"})
+	p.world.Sources["web"]["a.tgz"] = string(b)
+	p.pkgs["node_modules/a"] = map[string]any{"version": "1.0.0", "resolved": "file:a.tgz", "integrity": plantest.Integrity(b).String()}
+	p.want(ModulesOptions{}, "\nnode_modules/a/package.json\n")
+	p.world.Sources["web"]["a.tgz"] = string(tgz(t, entry{name: "package/package.json", content: "[]"}))
+	if _, err := p.modules(ModulesOptions{}); err == nil || !strings.Contains(err.Error(), "`a.tgz` is not what is locked") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestGitRef(t *testing.T) {
+	const commit = "927bafbd0ccf5196df8242fef629e7b10a358d2f"
+	for in, want := range map[string]source.GitRef{
+		"git+ssh://git@forge.example/a/b.git#" + commit:     {Repo: "ssh://git@forge.example/a/b.git", Rev: commit, Commit: commit},
+		"git://forge.example/b#" + commit + "::path:/sub/x": {Repo: "git://forge.example/b", Rev: commit, Commit: commit, Subdir: "sub/x"},
+		"git+https://forge.example/b#main":                  {},
+		"git+https://forge.example/b":                       {},
+		"https://forge.example/b#" + commit:                 {},
+	} {
+		if got, ok := gitRef(in); got != want || ok != (want != source.GitRef{}) {
+			t.Errorf("%s: got %+v, %v", in, got, ok)
+		}
+	}
+}
+
+func TestRules(t *testing.T) {
+	for _, c := range []struct {
+		rule, path    string
+		match, prefix bool
+	}{
+		{"*.js", "/a/b.js", true, true},
+		{"/*.js", "/a/b.js", false, false},
+		{"dist/**", "/dist/a/b", false, false},
+		{"/dist/**", "/dist/a/b", true, true},
+		{"/dist/**/x", "/dist", false, true},
+		{"**/.git/**", "/a/.git/b", true, true},
+		{"/readme{,.*[^~$]}", "/README.md", true, true},
+		{"/readme{,.*[^~$]}", "/readme", true, true},
+		{"/readme{,.*[^~$]}", "/readme.md~", false, false},
+		{"a?[0-9]", "xab1", false, false},
+		{"a?[!0-9]", "abc", true, true},
+		{"@(a|b)+(c).js", "bcc.js", true, true},
+		{"docs/", "/docs/", false, false},
+		{"docs/", "docs/", true, true},
+		{`\*`, "*", true, true},
+		{"{a,{b,c}}/x", "c/x", true, true},
+	} {
+		r, err := parseRule(c.rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, above := r.match(strings.ToLower(c.path), false), r.match(strings.ToLower(c.path), true); got != c.match || above != c.prefix {
+			t.Errorf("%s on %s: got %v and %v", c.rule, c.path, got, above)
+		}
+	}
+	for _, bad := range []string{"!(a)x", strings.Repeat("{a,b}", 20)} {
+		if _, err := parseRules("ok\n" + bad); err == nil {
+			t.Errorf("no error for %s", bad)
+		}
+	}
+}
+
+func FuzzRules(f *testing.F) {
+	f.Add("*.js\n!/a/{b,c}/**\n[^~$]\n@(a|b)", "a/b/c.js")
+	f.Fuzz(func(t *testing.T, text, p string) {
+		if len(text) > 1000 || len(p) > 1000 {
+			return
+		}
+		rules, err := parseRules(text)
+		if err != nil {
+			return
+		}
+		for _, r := range rules {
+			if r.match(p, false) && !r.match(p, true) && len(r.sets) == 1 && len(r.sets[0]) > 1 {
+				t.Errorf("%q is about %q, but not about what may lie above", text, p)
+			}
 		}
 	})
 }

@@ -19,18 +19,26 @@ import (
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/tree"
 )
 
 // unpackDef turns an npm tarball into the package's folder as npm leaves it: the first path component is dropped, links
-// are left out, a lone .gitignore becomes .npmignore, commands are executable and have no carriage return in their
-// first line.
-var unpackDef = engine.NativeDef{Name: "npm-unpack", Version: 1, Run: unpack}
+// and empty directories are left out, a lone .gitignore becomes .npmignore, commands are executable and have no carriage
+// return in their first line.
+var unpackDef = engine.NativeDef{Name: "npm-unpack", Version: 2, Run: unpack}
 
 type unpackParams struct {
-	File string   `json:"file,omitempty"` // the tarball in the input; empty: the input's only file
-	Bins []string `json:"bins,omitempty"` // files of the package that are commands, sorted
+	File      string   `json:"file,omitempty"`      // the tarball in the input; empty: the input's only file
+	Integrity string   `json:"integrity,omitempty"` // of a File: nothing has checked it before
+	Bins      []string `json:"bins,omitempty"`      // files of the package that are linked as commands, sorted
+	// Manifest: what the package.json calls commands is executable as well, linked or not. npm does so where it has
+	// looked at the manifest before, which is where the lock does not say where the package comes from.
+	Manifest bool `json:"manifest,omitempty"`
+	// Bundles: the package brings others; of them the ones at Bundled (paths like "node_modules/a") are wanted.
+	Bundles bool     `json:"bundles,omitempty"`
+	Bundled []string `json:"bundled,omitempty"`
 }
 
 // maxBin bounds a command whose first line has to be mended: such scripts are written by hand.
@@ -50,6 +58,9 @@ func unpack(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	if err != nil {
 		return tree.Tree{}, err
 	}
+	if err := verify(ctx, c.Store, d, name, p.Integrity); err != nil {
+		return tree.Tree{}, err
+	}
 	raw, err := c.Store.Open(ctx, d)
 	if err != nil {
 		return tree.Tree{}, err
@@ -61,9 +72,28 @@ func unpack(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	}
 	defer plain.Close()
 
-	u := unpacker{ctx: ctx, store: c.Store, files: map[string]packed{}, dirs: map[string]bool{}, left: archive.DefaultLimits.Bytes}
+	u := unpacker{ctx: ctx, store: c.Store, files: map[string]packed{}, left: archive.DefaultLimits.Bytes}
 	if err := u.read(tar.NewReader(plain)); err != nil {
 		return tree.Tree{}, broken(name, err)
+	}
+	return u.finish(name, p)
+}
+
+// finish does to the files of a package what npm does after unpacking it.
+func (u *unpacker) finish(name string, p unpackParams) (tree.Tree, error) {
+	if p.Bundles {
+		u.dropStrays(p.Bundled)
+	}
+	if p.Manifest {
+		bins, err := manifestBins(u.ctx, u.store, u.files)
+		if err != nil {
+			return tree.Tree{}, err
+		}
+		for _, b := range bins {
+			if f, ok := u.files[b]; ok {
+				u.files[b] = packed{f.digest, true}
+			}
+		}
 	}
 	for _, bin := range p.Bins {
 		if err := u.fixBin(bin); err != nil {
@@ -71,6 +101,59 @@ func unpack(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 		}
 	}
 	return u.tree()
+}
+
+// dropStrays removes packages that came within the tarball although nothing wants them.
+func (u *unpacker) dropStrays(bundled []string) {
+	at := map[string]bool{"": true}
+	for _, b := range bundled {
+		at[b] = true
+	}
+	for f := range u.files {
+		rest, dir := f, ""
+		for at[dir] && strings.HasPrefix(rest, "node_modules/") {
+			n := 2
+			if strings.HasPrefix(rest, "node_modules/@") {
+				n = 3
+			}
+			e := strings.SplitN(rest, "/", n+1)
+			if len(e) <= n {
+				break // a file that lies loose in node_modules
+			}
+			if dir, rest = path.Join(dir, path.Join(e[:n]...)), e[n]; !at[dir] {
+				delete(u.files, f)
+			}
+		}
+	}
+}
+
+// verify compares a file of the project with the lock; what was fetched has been compared already.
+func verify(ctx context.Context, s store.Blobs, d digest.Digest, name, integrity string) error {
+	if integrity == "" {
+		return nil
+	}
+	want, err := source.ParseIntegrity(integrity)
+	if err != nil {
+		return err
+	}
+	h := want.NewHash()
+	if h == nil {
+		return fmt.Errorf("%s: %s is no hash of a tarball", name, want)
+	}
+	r, err := s.Open(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if _, err := io.Copy(h, r); err != nil {
+		return err
+	}
+	if got, err := source.NewIntegrity(want.Algorithm(), h.Sum(nil)); err != nil || got != want {
+		return diag.Inputf("hash-mismatch", "`%s` is not what is locked", name).
+			With("expected:  "+want.String(), "got:       "+got.String()).
+			Hint("if the file is right, lock it anew: `npm install --package-lock-only`")
+	}
+	return nil
 }
 
 func broken(name string, err error) error {
@@ -106,8 +189,7 @@ type unpacker struct {
 	ctx     context.Context
 	store   store.Store
 	files   map[string]packed
-	dirs    map[string]bool // directories that stand in the archive themselves
-	left    int64           // bytes that may still be unpacked
+	left    int64 // bytes that may still be unpacked
 	entries int
 }
 
@@ -151,9 +233,6 @@ func (u *unpacker) entry(tr *tar.Reader, h *tar.Header) error {
 	}
 	to := strings.TrimPrefix(path.Clean("/"+rest), "/")
 	if h.Typeflag == tar.TypeDir {
-		if to != "" {
-			u.dirs[to] = true
-		}
 		return nil
 	}
 	if to == "" {
@@ -220,11 +299,6 @@ func (u *unpacker) tree() (tree.Tree, error) {
 	b := tree.NewBuilder()
 	for _, p := range slices.Sorted(maps.Keys(u.files)) {
 		if err := b.File(p, u.files[p].digest, u.files[p].exec); err != nil {
-			return tree.Tree{}, err
-		}
-	}
-	for _, p := range slices.Sorted(maps.Keys(u.dirs)) {
-		if err := b.Dir(p); err != nil {
 			return tree.Tree{}, err
 		}
 	}

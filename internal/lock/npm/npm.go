@@ -41,6 +41,7 @@ type Package struct {
 	Extraneous                       bool // nothing depends on it; npm does not install it
 	HasInstallScript                 bool
 	HasShrinkwrap                    bool // the tarball has a lock of its own, which npm obeys
+	Bundles                          bool // it brings others within its tarball
 
 	OS, CPU, Libc []string // npm's lists, with `!` for exclusions; empty means any
 	NodeRange     string   // engines.node
@@ -89,6 +90,7 @@ type entry struct {
 	Libc                 oneOrMany         `json:"libc"`
 	Engines              json.RawMessage   `json:"engines"`
 	Bin                  json.RawMessage   `json:"bin"`
+	BundleDependencies   json.RawMessage   `json:"bundleDependencies"`
 	Dependencies         map[string]string `json:"dependencies"`
 	OptionalDependencies map[string]string `json:"optionalDependencies"`
 	PeerDependencies     map[string]string `json:"peerDependencies"`
@@ -197,7 +199,7 @@ func (r *reader) pkg(key string, value []byte, off int) (Package, error) {
 	p := Package{
 		Path: key, Name: e.Name, Version: e.Version, Resolved: e.Resolved, Link: e.Link, InBundle: e.InBundle,
 		Dev: e.Dev, Optional: e.Optional, DevOptional: e.DevOptional, Peer: e.Peer, Extraneous: e.Extraneous,
-		HasInstallScript: e.HasInstallScript, HasShrinkwrap: e.HasShrinkwrap,
+		HasInstallScript: e.HasInstallScript, HasShrinkwrap: e.HasShrinkwrap, Bundles: bundles(e.BundleDependencies),
 		OS: e.OS, CPU: e.CPU, Libc: e.Libc, NodeRange: nodeRange(e.Engines),
 		Dependencies: names(e.Dependencies), OptionalDependencies: names(e.OptionalDependencies),
 		DevDependencies: names(e.DevDependencies),
@@ -217,7 +219,7 @@ func (r *reader) pkg(key string, value []byte, off int) (Package, error) {
 	if f := p.Folder(); f != "" && !validName(f) || p.Folder() != "" && !validName(p.Name) {
 		return Package{}, r.problem("lock-path", off, at, "%q is not the name of a package", p.Name)
 	}
-	p.Bin = bins(p.Name, e.Bin)
+	p.Bin = Bins(p.Name, e.Bin)
 	if p.Link {
 		if p.Target = p.Resolved; p.Target == "" || path.IsAbs(p.Target) || path.Clean(p.Target) != p.Target {
 			return Package{}, r.problem("lock-path", off, at+".resolved", "a link needs a relative path, this is %q", p.Target)
@@ -280,9 +282,15 @@ func nodeRange(raw json.RawMessage) string {
 	return ""
 }
 
-// bins normalises `bin` as npm does: a string names the package itself, a list its files' own names; names lose their
-// directories, and files cannot leave the package.
-func bins(name string, raw json.RawMessage) []Bin {
+// bundles reads bundleDependencies, a list of names or true for all.
+func bundles(raw json.RawMessage) bool {
+	var list []string
+	return string(raw) == "true" || json.Unmarshal(raw, &list) == nil && len(list) > 0
+}
+
+// Bins reads the `bin` of a package.json or a lock as npm does: a string names the package itself, a list its files' own
+// names; names lose their directories, and files cannot leave the package. What cannot be read is left out.
+func Bins(name string, raw json.RawMessage) []Bin {
 	if len(raw) == 0 {
 		return nil
 	}

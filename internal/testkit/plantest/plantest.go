@@ -28,6 +28,7 @@ type World struct {
 	Store    *memory.Store
 	Sources  map[string]map[string]string // name of the source -> path -> content; "->x" is a link, "#!" makes executable
 	Files    map[string][]byte            // what can be fetched, by the artifact's file name
+	Git      map[string]map[string]string // what git has, by commit; written as in Sources
 	Pins     map[string][]source.Artifact // answers, by the question's Set
 	Asked    []pins.Question              // what was asked of Pins
 	Fetched  []string                     // file names, in no order
@@ -45,7 +46,7 @@ type World struct {
 func New(t testing.TB, natives []engine.NativeDef) *World {
 	return &World{
 		t: t, natives: natives, Store: memory.New(), Sources: map[string]map[string]string{}, Files: map[string][]byte{},
-		Pins: map[string][]source.Artifact{}, Platform: platform.Platform{OS: "linux", Arch: "amd64", Libc: "glibc"},
+		Git: map[string]map[string]string{}, Pins: map[string][]source.Artifact{}, Platform: platform.Platform{OS: "linux", Arch: "amd64", Libc: "glibc"},
 	}
 }
 
@@ -168,8 +169,12 @@ func (f fetcher) Fetch(ctx context.Context, a source.Artifact) (digest.Digest, e
 	return f.w.Store.Put(ctx, b)
 }
 
-func (fetcher) FetchGit(context.Context, source.GitRef) (tree.Tree, error) {
-	return tree.Tree{}, fmt.Errorf("there is no git here")
+func (f fetcher) FetchGit(_ context.Context, ref source.GitRef) (tree.Tree, error) {
+	files, ok := f.w.Git[ref.Commit]
+	if !ok {
+		return tree.Tree{}, fmt.Errorf("no repository has commit %q", ref.Commit)
+	}
+	return f.w.Tree(files)
 }
 
 type fakeExecutor struct{ w *World }
