@@ -262,13 +262,21 @@ func (l *Lock) Artifacts(_ context.Context, q Question) ([]source.Artifact, erro
 	switch {
 	case !ok:
 		return nil, diag.Inputf("pin-missing", "nothing is pinned for this").At(pos).
-			Hint("run `hewn update --missing` to pin what is missing, then commit `%s`", LockName)
+			Hint("run `hewn update --missing%s` to pin what is missing, then commit `%s`", onPlatform(q.Platform), LockName)
 	case !slices.Equal(a.request, q.Request):
 		return nil, diag.Inputf("pin-stale", "what is pinned answers another request").At(pos).
 			With("pinned for: "+JoinFields(a.request), "asked for:  "+JoinFields(q.Request)).
-			Hint("run `hewn update --missing` to pin what is asked for now, then commit `%s`", LockName)
+			Hint("run `hewn update --missing%s` to pin what is asked for now, then commit `%s`", onPlatform(q.Platform), LockName)
 	}
 	return slices.Clone(a.artifacts), nil
+}
+
+// onPlatform is the flag that a command needs for a platform that is not this machine's.
+func onPlatform(p platform.Platform) string {
+	if p == (platform.Platform{}) || p == platform.Host() {
+		return ""
+	}
+	return " --platform " + p.String()
 }
 
 // SetsOf names the sets that hold an artifact, as `ecosystem set platform`.

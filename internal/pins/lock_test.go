@@ -76,19 +76,23 @@ func TestLockRoundTrip(t *testing.T) {
 
 func TestLockMissingAndStale(t *testing.T) {
 	l := updated(t, NewLock("sources.lock"), &answering{version: "1"}, All, true, root("a", "package bash"))
+	other := platform.Platform{OS: "linux", Arch: "riscv64", Libc: "glibc"} // no machine that this is tested on
 	for _, c := range []struct {
 		name string
 		q    Question
 		code string
 	}{
 		{"another set", root("b", "package bash"), "pin-missing"},
-		{"another platform", Question{source.Debian, "root/a", platform.Platform{OS: "linux", Arch: "arm64", Libc: "glibc"}, []string{"package bash"}}, "pin-missing"},
+		{"another platform", Question{source.Debian, "root/a", other, []string{"package bash"}}, "pin-missing"},
 		{"another request", root("a", "package bash", "package dash"), "pin-stale"},
 	} {
 		_, err := l.Artifacts(t.Context(), c.q)
 		var p *diag.Problem
 		if !errors.As(err, &p) || p.Code != c.code || !strings.Contains(strings.Join(p.Hints, " "), "hewn update --missing") {
 			t.Errorf("%s: got %v", c.name, err)
+		}
+		if told := strings.Contains(strings.Join(p.Hints, " "), "--platform"); told != (c.q.Platform == other) {
+			t.Errorf("%s: the hints name a platform: %v: %q", c.name, told, p.Hints)
 		}
 	}
 }
