@@ -23,17 +23,13 @@ type chooser struct {
 type edge struct {
 	node     int
 	optional bool
+	dev      bool
 }
 
 // choose gives the packages to install, in the lock's order. The project itself and packages outside of node_modules
 // are not among them. only, if not empty, names packages beside the lock that are to be had without the others.
 func choose(lock *npm.Lock, p platform.Platform, omitDev bool, only []string) ([]npm.Package, error) {
-	c := &chooser{lock: lock, byPath: make(map[string]int, len(lock.Packages))}
-	for i, pkg := range lock.Packages {
-		c.byPath[pkg.Path] = i
-	}
-	c.connect()
-	c.inert = make([]bool, len(lock.Packages))
+	c := newChooser(lock)
 	for i, pkg := range lock.Packages {
 		omitted := omitDev && pkg.Dev
 		if suits(pkg, p) || pkg.Extraneous || omitted {
@@ -60,6 +56,56 @@ func choose(lock *npm.Lock, p platform.Platform, omitDev bool, only []string) ([
 		}
 	}
 	return out, nil
+}
+
+func newChooser(lock *npm.Lock) *chooser {
+	c := &chooser{lock: lock, byPath: make(map[string]int, len(lock.Packages)), inert: make([]bool, len(lock.Packages))}
+	for i, pkg := range lock.Packages {
+		c.byPath[pkg.Path] = i
+	}
+	c.connect()
+	return c
+}
+
+// reflag sets the flags of all entries anew, for a project that wants other packages than the lock was made for.
+func (c *chooser) reflag() {
+	all := c.from(func(edge) bool { return true })
+	needed := c.from(func(e edge) bool { return !e.dev })
+	certain := c.from(func(e edge) bool { return !e.optional })
+	for i := range c.lock.Packages {
+		p := &c.lock.Packages[i]
+		p.Extraneous = !all[i]
+		p.Dev = all[i] && !needed[i]
+		p.Optional = all[i] && !certain[i]
+	}
+}
+
+// from gives what the project and its workspaces reach along edges.
+func (c *chooser) from(along func(edge) bool) []bool {
+	seen := make([]bool, len(c.lock.Packages))
+	var queue []int
+	visit := func(i int) {
+		if !seen[i] {
+			seen[i] = true
+			queue = append(queue, i)
+		}
+	}
+	for i, p := range c.lock.Packages {
+		if p.Path == "" || p.Link {
+			visit(i)
+		}
+	}
+	for k := 0; k < len(queue); k++ {
+		if i, ok := c.byPath[c.lock.Packages[queue[k]].Target]; ok && c.lock.Packages[queue[k]].Link {
+			visit(i)
+		}
+		for _, e := range c.out[queue[k]] {
+			if along(e) {
+				visit(e.node)
+			}
+		}
+	}
+	return seen
 }
 
 // reach says of each package whether the named ones need it; without names, all are wanted.
@@ -109,14 +155,17 @@ func (c *chooser) connect() {
 		if pkg.Folder() == "" { // the project and its workspaces
 			all = append(all, pkg.DevDependencies)
 		}
-		for _, name := range slices.Concat(all...) {
-			j, ok := c.resolve(pkg.Path, name)
-			if !ok || seen[name] {
-				continue
+		for k, kind := range all {
+			for _, name := range kind {
+				j, ok := c.resolve(pkg.Path, name)
+				if !ok || seen[name] {
+					continue
+				}
+				seen[name] = true
+				dev := k == len(all)-1 && pkg.Folder() == ""
+				c.out[i] = append(c.out[i], edge{j, optional[name], dev})
+				c.in[j] = append(c.in[j], edge{i, optional[name], dev})
 			}
-			seen[name] = true
-			c.out[i] = append(c.out[i], edge{j, optional[name]})
-			c.in[j] = append(c.in[j], edge{i, optional[name]})
 		}
 	}
 }

@@ -51,6 +51,9 @@ func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Ste
 	if o.Platform == (platform.Platform{}) {
 		o.Platform = ask.Platform()
 	}
+	if lock, err = agree(ctx, ask, o.Dir, lock); err != nil {
+		return engine.Step{}, err
+	}
 	pkgs, err := choose(lock, o.Platform, o.OmitDev, o.Only)
 	if err != nil {
 		return engine.Step{}, err

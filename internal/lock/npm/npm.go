@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -52,6 +53,7 @@ type Package struct {
 	PeerDependencies     []string // those that are not optional
 	OptionalPeers        []string
 	DevDependencies      []string
+	Wants                map[string]string // what the entry asks for, by name: a range, a tag, an address
 }
 
 // Bin is a command that a package brings.
@@ -116,12 +118,7 @@ func (o *oneOrMany) UnmarshalJSON(b []byte) error {
 func Parse(file string, b []byte) (*Lock, error) {
 	r := &reader{file: file, text: bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))}
 	if err := json.Unmarshal(r.text, new(json.RawMessage)); err != nil {
-		var syn *json.SyntaxError
-		off := len(r.text)
-		if errors.As(err, &syn) {
-			off = int(syn.Offset)
-		}
-		return nil, r.problem("lock-syntax", off, "", "this is not JSON: %v", err)
+		return nil, r.problem("lock-syntax", r.offset(err), "", "this is not JSON: %v", err)
 	}
 	lock := &Lock{File: file}
 	var packages []byte
@@ -203,6 +200,10 @@ func (r *reader) pkg(key string, value []byte, off int) (Package, error) {
 		OS: e.OS, CPU: e.CPU, Libc: e.Libc, NodeRange: nodeRange(e.Engines),
 		Dependencies: names(e.Dependencies), OptionalDependencies: names(e.OptionalDependencies),
 		DevDependencies: names(e.DevDependencies),
+	}
+	p.Wants = make(map[string]string, len(e.Dependencies)+len(e.OptionalDependencies))
+	for _, m := range []map[string]string{e.PeerDependencies, e.Dependencies, e.OptionalDependencies, e.DevDependencies} {
+		maps.Copy(p.Wants, m) // where a name stands twice, npm takes the later kind
 	}
 	for _, n := range names(e.PeerDependencies) {
 		if e.PeerMeta[n].Optional {
@@ -370,6 +371,19 @@ func (r *reader) line(off int) int {
 	r.count += bytes.Count(r.text[r.seen:off], []byte("\n"))
 	r.seen = off
 	return r.count + 1
+}
+
+// offset is where in the file an error of encoding/json happened.
+func (r *reader) offset(err error) int {
+	var syn *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syn):
+		return int(syn.Offset)
+	case errors.As(err, &typ):
+		return int(typ.Offset)
+	}
+	return len(r.text)
 }
 
 func (r *reader) problem(code string, off int, key, format string, args ...any) *diag.Problem {

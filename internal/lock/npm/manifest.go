@@ -1,0 +1,87 @@
+package npm
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"strings"
+)
+
+// Manifest is what a package.json says of dependencies.
+type Manifest struct {
+	Package                    // without a place, a source or an integrity
+	Workspaces []string        // patterns for directories; only the project's count
+	Overridden map[string]bool // names for which `overrides` may have another answer than the dependencies
+}
+
+// ParseManifest reads a package.json. file is the name for errors, which are *diag.Problem.
+func ParseManifest(file string, b []byte) (*Manifest, error) {
+	r := &reader{file: file, text: bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))}
+	var e struct {
+		Dependencies         map[string]string `json:"dependencies"`
+		OptionalDependencies map[string]string `json:"optionalDependencies"`
+		PeerDependencies     map[string]string `json:"peerDependencies"`
+		DevDependencies      map[string]string `json:"devDependencies"`
+		Workspaces           json.RawMessage   `json:"workspaces"`
+		Overrides            json.RawMessage   `json:"overrides"`
+	}
+	if err := json.Unmarshal(r.text, &e); err != nil {
+		return nil, r.problem("manifest", r.offset(err), "", "cannot read the dependencies: %v", err)
+	}
+	raw := map[string]json.RawMessage{}
+	if err := json.Unmarshal(r.text, &raw); err != nil {
+		return nil, r.problem("manifest", 0, "", "%v", err)
+	}
+	kept := map[string]json.RawMessage{}
+	for _, k := range []string{"dependencies", "optionalDependencies", "peerDependencies", "peerDependenciesMeta", "devDependencies"} {
+		if v, ok := raw[k]; ok {
+			kept[k] = v
+		}
+	}
+	text, err := json.Marshal(kept)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manifest{Overridden: map[string]bool{}}
+	if m.Package, err = r.pkg("", text, 0); err != nil {
+		return nil, err
+	}
+	var object struct {
+		Packages []string `json:"packages"`
+	}
+	if json.Unmarshal(e.Workspaces, &m.Workspaces) != nil && json.Unmarshal(e.Workspaces, &object) == nil {
+		m.Workspaces = object.Packages
+	}
+	overridden(e.Overrides, m.Overridden, 0)
+	return m, nil
+}
+
+// maxNesting bounds how deep overrides are looked at.
+const maxNesting = 64
+
+func overridden(raw json.RawMessage, into map[string]bool, depth int) {
+	var m map[string]json.RawMessage
+	if depth > maxNesting || json.Unmarshal(raw, &m) != nil {
+		return
+	}
+	for k, v := range m {
+		if i := strings.LastIndexByte(k, '@'); i > 0 {
+			k = k[:i]
+		}
+		into[k] = true
+		overridden(v, into, depth+1)
+	}
+}
+
+// SameNames says whether two entries depend on packages of the same names in the same way.
+func (p Package) SameNames(q Package) bool {
+	keys := func(l []string) map[string]bool {
+		m := map[string]bool{}
+		for _, n := range l {
+			m[n] = true
+		}
+		return m
+	}
+	return maps.Equal(keys(p.Dependencies), keys(q.Dependencies)) && maps.Equal(keys(p.OptionalDependencies), keys(q.OptionalDependencies)) &&
+		maps.Equal(keys(p.DevDependencies), keys(q.DevDependencies)) && maps.Equal(keys(p.PeerDependencies), keys(q.PeerDependencies))
+}
