@@ -36,6 +36,7 @@ import (
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/python"
 	"hewn.example/hewn/internal/recipe"
+	"hewn.example/hewn/internal/rust"
 	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/store/disk"
 )
@@ -120,7 +121,7 @@ func (s *shop) close() {
 
 func natives() []engine.NativeDef {
 	return slices.Concat(recipe.Natives(), debian.Natives(), python.Natives(), node.Natives(), golang.Natives(),
-		maven.Natives(), openapi.Natives(), oci.Natives())
+		rust.Natives(), maven.Natives(), openapi.Natives(), oci.Natives())
 }
 
 func locators() map[source.Ecosystem]fetch.Locator {
@@ -129,6 +130,7 @@ func locators() map[source.Ecosystem]fetch.Locator {
 		source.PyPI:   python.Locate,
 		source.NPM:    node.Locate,
 		source.Go:     golang.Locate,
+		source.Crates: rust.NewLocator(),
 		source.Maven:  maven.Locate,
 	}
 }
