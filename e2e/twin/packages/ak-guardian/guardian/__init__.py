@@ -1,0 +1,3 @@
+"""Stands where permissions on single objects stand."""
+
+__version__ = "3.2.0"
