@@ -198,7 +198,7 @@ type directURL struct {
 }
 
 type dirInfo struct {
-	Editable bool `json:"editable"`
+	Editable *bool `json:"editable,omitempty"`
 }
 
 type archiveInfo struct{}
@@ -227,7 +227,10 @@ func (v *venv) direct(sel Selected) (string, error) {
 		if s.Kind == uv.Path {
 			d.Archive = &archiveInfo{}
 		} else {
-			d.Dir = &dirInfo{Editable: s.Kind == uv.Editable}
+			d.Dir = &dirInfo{}
+			if editable := s.Kind == uv.Editable; editable || v.lockFile != reqsFile { // where uv leaves it out
+				d.Dir.Editable = &editable
+			}
 		}
 	default:
 		return "", nil

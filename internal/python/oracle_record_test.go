@@ -37,14 +37,16 @@ func TestRecord(t *testing.T) {
 			srv := httptest.NewServer(pyindex.Handler(c.packed))
 			defer srv.Close()
 			r := &recording{t: t, oracleCase: c, dir: t.TempDir(), url: srv.URL}
-			lock, want := r.run()
+			sections := r.run()
 			file := "testdata/oracle/" + c.name + ".txtar"
 			a, err := txtar.ParseFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { return f.Name == "uv.lock" || f.Name == "want" })
-			a.Files = append(a.Files, txtar.File{Name: "uv.lock", Data: []byte(lock)}, txtar.File{Name: "want", Data: []byte(want)})
+			a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool {
+				return slices.Contains([]string{uvLock, pyLock, reqsFile}, strings.TrimPrefix(f.Name, "want-")) || f.Name == "want"
+			})
+			a.Files = append(a.Files, sections...)
 			if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +103,7 @@ func (r *recording) must(dir, name string, args ...string) {
 	}
 }
 
-func (r *recording) run() (lock, want string) {
+func (r *recording) run() []txtar.File {
 	r.write("app", r.files)
 	for name, files := range r.repos {
 		dir := "git/" + name
@@ -136,9 +138,43 @@ func (r *recording) run() (lock, want string) {
 		r.t.Fatalf("uv: %v\n%s", err, out)
 	}
 	if err != nil {
-		return r.hide(string(b)), r.hide(out)
+		return r.sections(string(b), out[max(0, strings.Index(out, "error: ")):])
 	}
-	return r.hide(string(b)), r.environment()
+	want := r.environment()
+	return append(r.sections(string(b), want), r.exports(args[6:], want)...)
+}
+
+func (r *recording) sections(lock, want string) []txtar.File {
+	return []txtar.File{{Name: uvLock, Data: []byte(r.hide(lock))}, {Name: "want", Data: []byte(r.hide(want))}}
+}
+
+// exports are the same lock in the other formats, and what uv installs from those where that is not the same.
+func (r *recording) exports(choice []string, want string) []txtar.File {
+	var out []txtar.File
+	for _, file := range []string{pyLock, reqsFile} {
+		if slices.Contains(r.list("without"), file) { // it cannot say what the case is about
+			continue
+		}
+		args := append([]string{"export", "--frozen", "--quiet", "--no-header", "--no-annotate", "--no-default-groups", "--no-emit-project", "-o", file}, choice...)
+		r.must("app", *uvBinary, append(args, "--python", *uvPython)...)
+		if err := os.RemoveAll(filepath.Join(r.dir, "app/.venv")); err != nil {
+			r.t.Fatal(err)
+		}
+		r.must("app", *uvBinary, "venv", "-q", "--python", *uvPython)
+		if text, err := r.do("app", *uvBinary, "pip", "sync", "--allow-empty-requirements", file); err != nil {
+			r.t.Logf("%s is not recorded: %s", file, text)
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(r.dir, "app", file))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		out = append(out, txtar.File{Name: file, Data: []byte(r.hide(string(b)))})
+		if env := r.environment(); env != want {
+			out = append(out, txtar.File{Name: "want-" + file, Data: []byte(env)})
+		}
+	}
+	return out
 }
 
 // environment is the environment as the tests list it.

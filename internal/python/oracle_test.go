@@ -1,6 +1,7 @@
 package python
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -9,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"path"
 	"path/filepath"
 	"slices"
@@ -21,7 +24,9 @@ import (
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/executor"
+	"hewn.example/hewn/internal/fetch"
 	"hewn.example/hewn/internal/lock/tomldoc"
+	"hewn.example/hewn/internal/origin"
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/source"
@@ -46,8 +51,8 @@ type oracleCase struct {
 	files   map[string]string // by path below app/
 	repos   map[string]map[string]string
 	packed  map[string][]byte
-	lock    string
-	want    string
+	locks   map[string]string // by file name
+	want    map[string]string // by the lock's file name: "" is uv.lock
 }
 
 func (c *oracleCase) list(option string) []string { return strings.Fields(c.options[option]) }
@@ -70,7 +75,8 @@ func readCases(t *testing.T) []*oracleCase {
 }
 
 func newCase(name string, a *txtar.Archive) *oracleCase {
-	c := &oracleCase{name: name, options: map[string]string{}, files: map[string]string{}, repos: map[string]map[string]string{}, packed: map[string][]byte{}}
+	c := &oracleCase{name: name, options: map[string]string{}, files: map[string]string{}, repos: map[string]map[string]string{}, packed: map[string][]byte{},
+		locks: map[string]string{}, want: map[string]string{}}
 	_, options, _ := strings.Cut(string(a.Comment), "\n")
 	for line := range strings.Lines(options) {
 		if k, v, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
@@ -98,10 +104,12 @@ func newCase(name string, a *txtar.Archive) *oracleCase {
 			put(pkgs, rest, string(f.Data))
 		case "git":
 			put(c.repos, rest, string(f.Data))
-		case "uv.lock":
-			c.lock = string(f.Data)
+		case uvLock, pyLock, reqsFile:
+			c.locks[kind] = string(f.Data)
 		case "want":
-			c.want = string(f.Data)
+			c.want[uvLock] = string(f.Data)
+		case "want-" + pyLock, "want-" + reqsFile:
+			c.want[strings.TrimPrefix(kind, "want-")] = string(f.Data)
 		}
 	}
 	for file, content := range pkgs {
@@ -118,7 +126,8 @@ func newCase(name string, a *txtar.Archive) *oracleCase {
 // oracleWorld is an engine whose actions are those of the back end `tiny`, written in Go.
 type oracleWorld struct {
 	*oracleCase
-	st *memory.Store
+	st   *memory.Store
+	lock string // the file that is installed from
 }
 
 func (w *oracleWorld) LoadTrace(string) ([]byte, bool)                               { return nil, false }
@@ -150,7 +159,7 @@ func (w *oracleWorld) Tree(ctx context.Context, name string) (tree.Tree, error) 
 		return w.tree(ctx, map[string]string{"usr/bin/python3.11": "python"})
 	}
 	files := maps.Clone(w.files)
-	files["uv.lock"] = w.lock
+	files[w.lock] = w.locks[w.lock]
 	return w.tree(ctx, files)
 }
 
@@ -168,8 +177,25 @@ func (w *oracleWorld) tree(ctx context.Context, files map[string]string) (tree.T
 	return b.Build(ctx, w.st)
 }
 
-func (w *oracleWorld) Artifacts(_ context.Context, q pins.Question) ([]source.Artifact, error) {
-	return nil, fmt.Errorf("the cases need no build requirements, but %s asks for %q", q.Set, q.Request)
+func (w *oracleWorld) Artifacts(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
+	// The cases have no build requirements: what is asked for is a file of a requirements.txt.
+	s := served{site{endpoints: []string{"https://index.example/simple"}}, pyindex.Handler(w.packed)}
+	return Resolver{Getter: s, Endpoints: s}.Resolve(ctx, q)
+}
+
+// served is a Getter from a handler.
+type served struct {
+	site
+	h http.Handler
+}
+
+func (s served) Get(_ context.Context, _ origin.Endpoint, u, _ string, _ int64) ([]byte, error) {
+	r := httptest.NewRecorder()
+	s.h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, u, nil))
+	if r.Code != http.StatusOK {
+		return nil, fmt.Errorf("%s: %w", u, fetch.ErrGone)
+	}
+	return r.Body.Bytes(), nil
 }
 
 func (w *oracleWorld) Plan(string) (engine.Plan, string, error) {
@@ -177,7 +203,7 @@ func (w *oracleWorld) Plan(string) (engine.Plan, string, error) {
 		return Venv(ctx, ask, VenvOptions{
 			Source: engine.Source("app"), At: oracleVenv, MembersAt: "/app", Python: oraclePython, Libc: oracleLibc,
 			Interpreter: engine.Source("root").Step, BuildRoot: engine.Source("root").Step,
-			Extras: w.list("extras"), Groups: w.list("groups"),
+			Extras: w.list(w.asked("extras")), Groups: w.list(w.asked("groups")),
 		})
 	}, "1", nil
 }
@@ -370,24 +396,39 @@ func unhex(s string) []byte {
 func TestOracle(t *testing.T) {
 	for _, c := range readCases(t) {
 		t.Run(c.name, func(t *testing.T) {
-			if c.lock == "" || c.want == "" {
-				t.Fatal("not recorded: see oracle_record_test.go")
-			}
-			got, err := (&oracleWorld{oracleCase: c, st: memory.New()}).install()
-			if refused := c.options["refused"]; refused != "" {
-				if err == nil || !strings.Contains(problemText(err), refused) {
-					t.Fatalf("got  %v\nwant a refusal with %q", problemText(err), refused)
+			for _, lock := range []string{uvLock, pyLock, reqsFile} {
+				if want := cmp.Or(c.want[lock], c.want[uvLock]); c.locks[lock] != "" && want != "" {
+					t.Run(lock, func(t *testing.T) { c.compare(t, lock, want) })
+				} else if lock == uvLock {
+					t.Error("not recorded: see oracle_record_test.go")
 				}
-				return
-			}
-			if err != nil {
-				t.Fatal(problemText(err))
-			}
-			if d := difference(c.want, got.String()); d != "" {
-				t.Errorf("- as uv, + as hewn\n%s", d)
 			}
 		})
 	}
+}
+
+func (c *oracleCase) compare(t *testing.T, lock, want string) {
+	got, err := (&oracleWorld{oracleCase: c, st: memory.New(), lock: lock}).install()
+	if refused := c.options["refused"]; refused != "" {
+		if err == nil || !strings.Contains(problemText(err), refused) {
+			t.Fatalf("got  %v\nwant a refusal with %q", problemText(err), refused)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(problemText(err))
+	}
+	if d := difference(want, got.String()); d != "" {
+		t.Errorf("- as uv, + as hewn\n%s", d)
+	}
+}
+
+// asked is the option, or none where a lock was written for what is asked.
+func (w *oracleWorld) asked(option string) string {
+	if w.lock != uvLock {
+		return "none"
+	}
+	return option
 }
 
 func problemText(err error) string {

@@ -10,6 +10,7 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/lock/pylock"
 	"hewn.example/hewn/internal/lock/tomldoc"
 	"hewn.example/hewn/internal/python/pep440"
 	"hewn.example/hewn/internal/python/pep508"
@@ -144,11 +145,25 @@ func Version(ctx context.Context, ask *engine.Ask, src engine.Static) (string, e
 	if err != nil {
 		return "", err
 	}
-	return minorOf(p.requiresPython)
+	if p.requiresPython != "" {
+		return minorOf("pyproject.toml", "project.requires-python", p.requiresPython)
+	}
+	data, err := ask.Read(ctx, src, pyLock) // which needs no project beside it
+	if errors.Is(err, tree.ErrNotExist) {
+		return minorOf("pyproject.toml", "project.requires-python", "")
+	}
+	if err != nil {
+		return "", err
+	}
+	lock, err := pylock.Read(pyLock, data)
+	if err != nil {
+		return "", err
+	}
+	return minorOf(pyLock, "requires-python", lock.RequiresPython)
 }
 
-func minorOf(requires string) (string, error) {
-	at := diag.Position{File: "pyproject.toml", Key: "project.requires-python"}
+func minorOf(file, key, requires string) (string, error) {
+	at := diag.Position{File: file, Key: key}
 	spec, err := pep440.ParseSpecifiers(requires)
 	if err != nil {
 		return "", diag.Inputf("bad-file", "%v", err).At(at)

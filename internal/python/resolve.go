@@ -36,6 +36,9 @@ type Resolver struct {
 // Resolve gives one wheel for each project that the question's requirements need. Lines of a request are requirements,
 // but for `python 3.14` (needed), `libc 2.41`, `constraint name<2` and `cutoff 2026-05-01T00:00:00Z`, which leaves out
 // what the index says was uploaded later.
+//
+// A request with the line `file name==1.0` asks for one file instead: the best wheel, else the sdist, among those whose
+// hash one of its lines `hash sha256:…` gives; `no-binary` leaves the wheels out.
 func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
 	s, err := parseQuestion(q)
 	if err != nil {
@@ -50,6 +53,9 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 			Hint("add `[mirror.pypi] urls = [\"https://index.example/simple\"]` to hewn.toml, or configure pip or uv on this machine")
 	}
 	p := &provider{getter: r.Getter, endpoints: endpoints, spec: s, known: map[string]*known{}, requires: map[string]required{}}
+	if s.file.Name != "" {
+		return p.locked(ctx)
+	}
 	chosen, err := resolver.Resolve(ctx, p, s.env, s.requirements, s.constraints)
 	if err != nil {
 		problem := diag.Failf("no-solution", "cannot resolve the build requirements of `%s`", strings.TrimPrefix(q.Set, "build/")).Because(err)
@@ -75,6 +81,9 @@ type spec struct {
 	ranks        wheel.Ranks
 	target       wheel.Target
 	cutoff       time.Time
+	file         pep508.Requirement // not requirements, but one file of this project and version
+	hashes       []string           // that the file may have
+	noBinary     bool               // the file must be an sdist
 }
 
 func parseQuestion(q pins.Question) (spec, error) {
@@ -91,6 +100,12 @@ func parseQuestion(q pins.Question) (spec, error) {
 			s.cutoff, err = time.Parse(time.RFC3339, rest)
 		case "constraint":
 			s.constraints, err = appendRequirement(s.constraints, rest)
+		case "no-binary":
+			s.noBinary = true
+		case "file":
+			s.file, err = pep508.Parse(rest)
+		case "hash":
+			s.hashes = append(s.hashes, rest)
 		default:
 			s.requirements, err = appendRequirement(s.requirements, line)
 		}

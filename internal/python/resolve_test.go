@@ -127,7 +127,7 @@ func TestResolverWithoutIndex(t *testing.T) {
 
 func TestMinorOf(t *testing.T) {
 	for in, want := range map[string]string{"==3.14.*": "3.14", ">=3.13,<3.15": "3.13", "<3.15,>=3.14": "3.14", "~=3.12": "3.12", "": "", "<4": "", ">=2.7": ""} {
-		if got, err := minorOf(in); got != want || (err == nil) != (want != "") {
+		if got, err := minorOf("pyproject.toml", "project.requires-python", in); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}

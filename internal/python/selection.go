@@ -1,7 +1,6 @@
 package python
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,31 +58,26 @@ func Select(l *uv.Lock, r Request) ([]Selected, error) {
 	if err := s.run(); err != nil {
 		return nil, err
 	}
-	ranks, err := wheel.NewRanks(wheel.Target{Python: r.Python, Platform: r.Platform, Libc: r.Libc})
+	var wanted []*uv.Package
+	for i := range l.Packages { // in the lock's order, so that of several errors always the same one is told
+		p := &l.Packages[i]
+		if _, needed := s.need[p]; needed && p != root && p.Source.Kind != uv.Virtual {
+			wanted = append(wanted, p)
+		}
+	}
+	out, err := chooseAll(wanted, r)
 	if err != nil {
 		return nil, err
 	}
-	var out []Selected
-	for i := range l.Packages { // in the lock's order, so that of several errors always the same one is told
-		p := &l.Packages[i]
-		extras, needed := s.need[p]
-		if !needed || p == root || p.Source.Kind == uv.Virtual {
-			continue
-		}
-		sel := Selected{Package: p}
-		for x := range extras {
+	for i := range out {
+		for x := range s.need[out[i].Package] {
 			if x != "" {
-				sel.Extras = append(sel.Extras, x)
+				out[i].Extras = append(out[i].Extras, x)
 			}
 		}
-		slices.Sort(sel.Extras)
-		if sel.Wheel, err = choose(p, ranks, r); err != nil {
-			return nil, err
-		}
-		out = append(out, sel)
+		slices.Sort(out[i].Extras)
 	}
-	slices.SortStableFunc(out, func(a, b Selected) int { return cmp.Compare(a.Name, b.Name) })
-	return out, s.checkOne(out)
+	return out, nil
 }
 
 func checkPython(l *uv.Lock, full string) error {
@@ -301,7 +295,7 @@ func (s *selection) inFork(p *uv.Package) (bool, error) {
 }
 
 // checkOne refuses two versions of one package in one environment.
-func (s *selection) checkOne(list []Selected) error {
+func checkOne(list []Selected) error {
 	for i := 1; i < len(list); i++ {
 		if a, b := list[i-1], list[i]; a.Name == b.Name {
 			return diag.Inputf("bad-file", "two versions of `%s` are wanted at once, %s and %s", a.Name, a.Version, b.Version).At(b.Pos)

@@ -18,7 +18,7 @@ import (
 
 // VenvOptions says which environment is wanted and in which roots it is made.
 type VenvOptions struct {
-	Source    engine.Static // has pyproject.toml, uv.lock and the workspace's members
+	Source    engine.Static // has pyproject.toml, the lock and the workspace's members
 	At        string        // where the environment will lie: "/ak-root/.venv"
 	MembersAt string        // where the workspace will lie at run time: "/ak-root"; editable members point below it
 
@@ -40,7 +40,7 @@ type VenvOptions struct {
 	Origin func(url string) string
 }
 
-// Venv plans the environment that a uv.lock describes. The step's tree has it at its absolute path.
+// Venv plans the environment that a uv.lock describes, or a pylock.toml or requirements.txt where there is none. The step's tree has it at its absolute path.
 func Venv(ctx context.Context, ask *engine.Ask, o VenvOptions) (engine.Step, error) {
 	v, err := newVenv(ctx, ask, o)
 	if err != nil {
@@ -68,6 +68,7 @@ type venv struct {
 	minor    string
 	root     project
 	selected []Selected
+	lockFile string // that they are from
 }
 
 func newVenv(ctx context.Context, ask *engine.Ask, o VenvOptions) (*venv, error) {
@@ -83,18 +84,10 @@ func newVenv(ctx context.Context, ask *engine.Ask, o VenvOptions) (*venv, error)
 	if v.env, err = pep508.CPython(o.Python, ask.Platform()); err != nil {
 		return nil, err
 	}
-	data, err := ask.Read(ctx, o.Source, "uv.lock")
-	if err != nil {
-		return nil, diag.Inputf("no-lock", "the source has no uv.lock to install from").Because(err)
-	}
-	lock, err := uv.Read("uv.lock", data)
-	if err != nil {
-		return nil, err
-	}
 	if v.root, err = readProject(ctx, ask, o.Source, "", ""); err != nil {
 		return nil, err
 	}
-	v.selected, err = Select(lock, Request{
+	v.selected, err = v.readLock(ctx, Request{
 		Python: o.Python, Platform: ask.Platform(), Libc: o.Libc, Extras: o.Extras, Groups: o.Groups,
 		NoBinary: v.noBinary(), NoBinaryAll: v.root.tool.noBinary,
 		NoBuild: v.root.tool.noBuildOf, NoBuildAll: v.root.tool.noBuild,

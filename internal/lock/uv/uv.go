@@ -90,7 +90,7 @@ type Dependency struct {
 // File is an artifact of a package.
 type File struct {
 	Name       string // the file's name
-	URL        string // or a path relative to the lock
+	URL        string // or a path relative to the lock; empty: the index knows it by its name
 	Integrity  source.Integrity
 	Size       int64  // 0: not known
 	UploadTime string // RFC 3339, where the index told it
@@ -98,7 +98,7 @@ type File struct {
 }
 
 // Local says that the file lies beside the lock. It may have no hash: the source that it is part of is pinned.
-func (f *File) Local() bool { return !strings.Contains(f.URL, "://") }
+func (f *File) Local() bool { return f.URL != "" && !strings.Contains(f.URL, "://") }
 
 // Find gives the packages of a name, in the lock's order.
 func (l *Lock) Find(name string) []*Package {
@@ -198,7 +198,7 @@ func conflicts(doc *tomldoc.Doc, c tomldoc.Cursor) [][]Choice {
 
 func readPackage(c tomldoc.Cursor) Package {
 	p := Package{Name: c.Need("name")}
-	if p.Name != "" && !normalised(p.Name) {
+	if p.Name != "" && !Normalised(p.Name) {
 		c.Fail("name", "package name %q is not normalised", p.Name)
 	}
 	c = c.Named("package." + p.Name)
@@ -231,8 +231,8 @@ func readPackage(c tomldoc.Cursor) Package {
 	return p
 }
 
-// normalised says that a name has the form of PEP 503 that uv writes; it ends up in paths and URLs.
-func normalised(name string) bool {
+// Normalised says that a name has the form of PEP 503 that locks write; it ends up in paths and URLs.
+func Normalised(name string) bool {
 	for i := 0; i < len(name); i++ {
 		c := name[i]
 		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
@@ -279,12 +279,13 @@ func splitGit(c tomldoc.Cursor, s *Source, full bool) {
 	s.Commit = u.Fragment
 	u.RawQuery, u.Fragment = "", ""
 	s.Location = u.String()
-	if full && !isCommit(s.Commit) {
+	if full && !IsCommit(s.Commit) {
 		c.Fail("git", "the part after `#` must be a commit of 40 hex digits, but is %q", s.Commit)
 	}
 }
 
-func isCommit(s string) bool {
+// IsCommit says that s is the full name of a git commit.
+func IsCommit(s string) bool {
 	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == ""
 }
 
@@ -325,7 +326,7 @@ func readFile(c tomldoc.Cursor, s Source) File {
 		f.URL = s.Location
 	}
 	if f.Name == "" {
-		f.Name = lastName(f.URL)
+		f.Name = LastName(f.URL)
 	}
 	if c.OK() && (f.Name == "" || strings.ContainsAny(f.Name, "/\\\x00") || f.Name == "." || f.Name == "..") {
 		c.Fail("", "the file has no usable name: neither `url`, `path` nor `filename` gives one")
@@ -349,8 +350,8 @@ func readFile(c tomldoc.Cursor, s Source) File {
 	return f
 }
 
-// lastName is the last name of a URL's or path's path, unescaped.
-func lastName(u string) string {
+// LastName is the last name of a URL's or path's path, unescaped.
+func LastName(u string) string {
 	if i := strings.IndexAny(u, "?#"); i >= 0 && strings.Contains(u, "://") {
 		u = u[:i]
 	}

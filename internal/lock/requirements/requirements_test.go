@@ -1,0 +1,78 @@
+package requirements
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"hewn.example/hewn/internal/diag"
+)
+
+const sum = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
+const example = "\ufeff# made by hand\r\n--index-url https://index.example/simple\n-i=https://index.example/simple\n--require-hashes\n--no-binary=a,b\n--only-binary :all:\n\n" +
+	"a==1.0 ; python_version >= '3.11' \\\n    --hash=" + sum + " \\\n    --hash " + sum + "\n    # via b\n" +
+	"b @ https://files.example/b-1.tar.gz#subdirectory=x --hash=" + sum + " # why\n" +
+	"-e ./member\n--editable=./other\n./vendor/c-1-py3-none-any.whl \\\n  # goes on\nd==2"
+
+func TestRead(t *testing.T) {
+	f, err := Read("requirements.txt", []byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{fmt.Sprint(f.NoBinary, f.OnlyBinary)}
+	for _, r := range f.Requirements {
+		got = append(got, fmt.Sprintf("%d: %q editable=%v path=%v hashes=%d", r.Pos.Line, r.Text, r.Editable, r.Path(), len(r.Hashes)))
+	}
+	want := `[a b] [:all:]
+8: "a==1.0 ; python_version >= '3.11'" editable=false path=false hashes=2
+12: "b @ https://files.example/b-1.tar.gz#subdirectory=x" editable=false path=false hashes=1
+13: "./member" editable=true path=true hashes=0
+14: "./other" editable=true path=true hashes=0
+15: "./vendor/c-1-py3-none-any.whl" editable=false path=true hashes=0
+17: "d==2" editable=false path=false hashes=0`
+	if text := strings.Join(got, "\n"); text != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, tc := range []struct{ name, text, want string }{
+		{"other file", "a==1\n-r other.txt\n", "requirements.txt:2: the option `-r` is not supported"},
+		{"constraints", "-c other.txt\n", "requirements.txt:1: the option `-c` is not supported"},
+		{"weak hash", "a==1 --hash=md5:00\n", "requirements.txt:1: \"md5:00\" is not a hash that is accepted"},
+		{"short hash", "\n\na==1 \\\n --hash=sha256:00\n", "requirements.txt:3: \"sha256:00\" is not a hash"},
+		{"only a hash", "--hash=" + sum, "requirements.txt:1: a hash without a requirement"},
+		{"option of a requirement", "a==1 --config-settings=x\n", "the option `--config-settings=x` of a requirement is not supported"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Read("requirements.txt", []byte(tc.text))
+			if err == nil || !strings.Contains(err.Error(), tc.want) || diag.ExitCode(err) != 2 {
+				t.Errorf("got  %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(example))
+	f.Add([]byte("-e\n"))
+	f.Add([]byte("a \\\n\\\n#\n--hash"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := Read("requirements.txt", data)
+		if err != nil {
+			var p *diag.Problem
+			if !errors.As(err, &p) {
+				t.Fatalf("no Problem: %v", err)
+			}
+			return
+		}
+		lines := strings.Count(string(data), "\n") + 1
+		for _, r := range file.Requirements {
+			if r.Text == "" || r.Pos.Line < 1 || r.Pos.Line > lines {
+				t.Fatalf("%+v", r)
+			}
+		}
+	})
+}
