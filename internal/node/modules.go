@@ -29,7 +29,7 @@ import (
 
 // Natives lists the native steps of this package.
 func Natives() []engine.NativeDef {
-	return []engine.NativeDef{unpackDef, packDef, modulesDef, toolchainDef}
+	return []engine.NativeDef{unpackDef, packDef, modulesDef, toolchainDef, pnpmDef, localDef}
 }
 
 // ModulesOptions says which node_modules to make.
@@ -44,12 +44,17 @@ type ModulesOptions struct {
 // Modules is the step whose tree holds `node_modules` and, where workspaces have packages of their own,
 // `<workspace>/node_modules`, at their places relative to the project.
 func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Step, error) {
+	if o.Platform == (platform.Platform{}) {
+		o.Platform = ask.Platform()
+	}
+	if is, err := isPnpm(ctx, ask, o.Dir); err != nil {
+		return engine.Step{}, err
+	} else if is {
+		return pnpmModules(ctx, ask, o)
+	}
 	lock, err := ReadLock(ctx, ask, o.Dir)
 	if err != nil {
 		return engine.Step{}, err
-	}
-	if o.Platform == (platform.Platform{}) {
-		o.Platform = ask.Platform()
 	}
 	if lock, err = agree(ctx, ask, o.Dir, lock); err != nil {
 		return engine.Step{}, err

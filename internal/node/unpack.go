@@ -39,6 +39,10 @@ type unpackParams struct {
 	// Bundles: the package brings others; of them the ones at Bundled (paths like "node_modules/a") are wanted.
 	Bundles bool     `json:"bundles,omitempty"`
 	Bundled []string `json:"bundled,omitempty"`
+	// OwnBins and BundledBins ask for the commands of package.json, for locks that do not list them: its own, and those
+	// of the packages that it brings in its node_modules.
+	OwnBins     bool `json:"ownBins,omitempty"`
+	BundledBins bool `json:"bundledBins,omitempty"`
 }
 
 // maxBin bounds a command whose first line has to be mended: such scripts are written by hand.
@@ -95,7 +99,11 @@ func (u *unpacker) finish(name string, p unpackParams) (tree.Tree, error) {
 			}
 		}
 	}
-	for _, bin := range p.Bins {
+	own, err := u.ownBins(p)
+	if err != nil {
+		return tree.Tree{}, fmt.Errorf("%s: %w", name, err)
+	}
+	for _, bin := range slices.Concat(p.Bins, own) {
 		if err := u.fixBin(bin); err != nil {
 			return tree.Tree{}, fmt.Errorf("%s: %s: %w", name, bin, err)
 		}

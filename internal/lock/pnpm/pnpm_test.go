@@ -357,3 +357,46 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseWorkspace(t *testing.T) {
+	w, err := ParseWorkspace("pnpm-workspace.yaml", []byte("packages:\n  - a/*\nnodeLinker: hoisted\nhoistPattern: ['*', '!x']\nhoist: false\nvirtualStoreDirMaxLength: 60\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.NPMRC([]byte("node-linker=isolated\nshamefully-hoist = true\npublic-hoist-pattern[]=*a*\npublic-hoist-pattern[]=b\n; x\n"))
+	if w.NodeLinker != "hoisted" || !slices.Equal(w.HoistPattern, []string{"*", "!x"}) || *w.Hoist || w.VirtualStoreDirMaxLength != 60 ||
+		!*w.ShamefullyHoist || !slices.Equal(w.PublicHoistPattern, []string{"*a*", "b"}) || w.Others["packages"] != 1 || w.DedupeDirectDeps != nil {
+		t.Errorf("got %+v", w)
+	}
+	for _, c := range [][2]string{
+		{"a: [", "this is not YAML"}, {"- a", "this must be a mapping"}, {"hoist: maybe", "`hoist`: this must be true or false"},
+		{"virtualStoreDirMaxLength: 3", "is not a length that leaves room"}, {"a: {b: " + strings.Repeat("[", 100), "nested too deep"},
+	} {
+		if _, err := ParseWorkspace("pnpm-workspace.yaml", []byte(c[0])); err == nil || !strings.Contains(err.Error(), c[1]) {
+			t.Errorf("%s: %v", c[0], err)
+		}
+	}
+	for _, empty := range []string{"", "# nothing\n"} {
+		if _, err := ParseWorkspace("pnpm-workspace.yaml", []byte(empty)); err != nil {
+			t.Errorf("%q: %v", empty, err)
+		}
+	}
+}
+
+func FuzzParseWorkspace(f *testing.F) {
+	f.Add([]byte("nodeLinker: hoisted\nhoist: true\n"), []byte("node-linker=hoisted\n"))
+	f.Fuzz(func(t *testing.T, b, npmrc []byte) {
+		w, err := ParseWorkspace("pnpm-workspace.yaml", b)
+		var p *diag.Problem
+		if err != nil {
+			if !errors.As(err, &p) {
+				t.Errorf("%v is no Problem", err)
+			}
+			return
+		}
+		w.NPMRC(npmrc)
+		if n := w.VirtualStoreDirMaxLength; n != 0 && n < 34 {
+			t.Errorf("length %d", n)
+		}
+	})
+}

@@ -1,0 +1,427 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/lock/npm"
+	"hewn.example/hewn/internal/lock/pnpm"
+	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/source"
+)
+
+const pnpmLock = "pnpm-lock.yaml"
+
+// pnpmPlan is what decides how node_modules of a pnpm workspace looks.
+type pnpmPlan struct {
+	lock      *pnpm.Lock
+	major     int
+	platform  platform.Platform
+	omitDev   bool
+	importers []pnpm.Importer
+	wanted    []*pnpm.Snapshot // what is installed, in the order of the lock
+	chosen    map[string]bool  // the same by key
+
+	linker         string
+	hoistPattern   []string // nil: nothing is hoisted into the hidden node_modules
+	publicPattern  []string
+	maxLength      int
+	dedupe         bool
+	hoistWorkspace bool
+	symlinkBins    bool
+	workspaces     []workspaceName // projects that have a name, without that at the lock
+}
+
+type workspaceName struct{ name, path string }
+
+// isPnpm says whether a project has a lock of pnpm and none of npm.
+func isPnpm(ctx context.Context, ask *engine.Ask, dir engine.Static) (bool, error) {
+	for _, name := range []string{"npm-shrinkwrap.json", "package-lock.json"} {
+		if ok, err := ask.Exists(ctx, dir, name); ok || err != nil {
+			return false, err
+		}
+	}
+	return ask.Exists(ctx, dir, pnpmLock)
+}
+
+// pnpmModules is Modules for a project with a pnpm-lock.yaml.
+func pnpmModules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Step, error) {
+	p, err := planPnpm(ctx, ask, o)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	var l layout
+	switch p.linker {
+	case "isolated":
+		l = p.isolated()
+	default:
+		return engine.Step{}, diag.Inputf("pnpm-linker", "nodeLinker `%s` cannot be laid out; isolated can", p.linker).
+			At(diag.Position{File: "pnpm-workspace.yaml", Key: "nodeLinker"})
+	}
+	a := &pnpmAssembler{pnpmPlan: p, ask: ask, opts: o, inputOf: map[string]int{}}
+	return a.step(ctx, l)
+}
+
+func planPnpm(ctx context.Context, ask *engine.Ask, o ModulesOptions) (*pnpmPlan, error) {
+	b, err := ask.Read(ctx, o.Dir, pnpmLock)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := pnpm.Parse(pnpmLock, b)
+	if err != nil {
+		return nil, err
+	}
+	p := &pnpmPlan{lock: lock, platform: o.Platform, omitDev: o.OmitDev, importers: lock.Importers, chosen: map[string]bool{}}
+	if len(o.Only) > 0 {
+		return nil, diag.Inputf("pnpm-only", "`only` is for package-lock.json; a pnpm lock is installed whole").At(diag.Position{File: pnpmLock})
+	}
+	if lock.Settings.ExcludeLinksFromLockfile {
+		return nil, diag.Inputf("pnpm-setting", "a lock without its links cannot be laid out").
+			At(diag.Position{File: pnpmLock, Key: "settings.excludeLinksFromLockfile"})
+	}
+	if len(lock.Patches) > 0 {
+		return nil, diag.Inputf("pnpm-patch", "package `%s` is patched, which cannot be done here yet", lock.Patches[0].Key).
+			At(diag.Position{File: pnpmLock, Line: lock.Patches[0].Line, Key: "patchedDependencies." + lock.Patches[0].Key})
+	}
+	if p.major, err = pnpmMajor(ctx, ask, o.Dir); err != nil {
+		return nil, err
+	}
+	if err := p.settings(ctx, ask, o.Dir); err != nil {
+		return nil, err
+	}
+	if err := p.names(ctx, ask, o.Dir); err != nil {
+		return nil, err
+	}
+	p.choose()
+	return p, nil
+}
+
+// pnpmMajor reads which pnpm the project names: its layouts differ from one major version to the next.
+func pnpmMajor(ctx context.Context, ask *engine.Ask, dir engine.Static) (int, error) {
+	b, err := ask.Read(ctx, dir, "package.json")
+	if err != nil {
+		return 0, err
+	}
+	var m struct {
+		PackageManager string `json:"packageManager"`
+		DevEngines     struct {
+			PackageManager struct{ Name, Version string } `json:"packageManager"`
+		} `json:"devEngines"`
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return 0, diag.Inputf("package-json", "`packageManager` cannot be read").At(diag.Position{File: "package.json"}).Because(err)
+	}
+	text := m.PackageManager
+	if text == "" && m.DevEngines.PackageManager.Name != "" {
+		text = m.DevEngines.PackageManager.Name + "@" + strings.TrimLeft(m.DevEngines.PackageManager.Version, "^~>=v ")
+	}
+	pos := diag.Position{File: "package.json", Key: "packageManager"}
+	if text == "" {
+		return 0, diag.Inputf("pnpm-version", "the project does not say which pnpm it is made for").At(pos).
+			Hint(`write "packageManager": "pnpm@<version>" in package.json; layouts differ between major versions`)
+	}
+	version, ok := strings.CutPrefix(text, "pnpm@")
+	head, _, _ := strings.Cut(version, ".")
+	major, err := strconv.Atoi(head)
+	if !ok || err != nil || major < 10 || major > 12 {
+		return 0, diag.Inputf("pnpm-version", "the layouts of `%s` are not known here; those of pnpm 10, 11 and 12 are", text).At(pos)
+	}
+	return major, nil
+}
+
+// refused are settings under which node_modules looks in a way that is not made here.
+var refused = []string{
+	"modulesDir", "virtualStoreDir", "enableGlobalVirtualStore", "symlink", "enableModulesDir", "hoistingLimits",
+	"supportedArchitectures", "virtualStoreOnly", "packageConfigs",
+}
+
+func (p *pnpmPlan) settings(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
+	w := &pnpm.Workspace{}
+	for _, name := range []string{"pnpm-workspace.yaml", ".npmrc"} {
+		ok, err := ask.Exists(ctx, dir, name)
+		if err != nil {
+			return err
+		}
+		if !ok || name == ".npmrc" && p.major > 10 {
+			continue
+		}
+		b, err := ask.Read(ctx, dir, name)
+		if err != nil {
+			return err
+		}
+		if name == ".npmrc" {
+			w.NPMRC(b)
+		} else if w, err = pnpm.ParseWorkspace(name, b); err != nil {
+			return err
+		}
+	}
+	for _, name := range refused {
+		if line, ok := w.Others[name]; ok {
+			return diag.Inputf("pnpm-setting", "setting `%s` changes the layout in a way that cannot be made here", name).
+				At(diag.Position{File: w.File, Line: line, Key: name})
+		}
+	}
+	or := func(b *bool, otherwise bool) bool {
+		if b == nil {
+			return otherwise
+		}
+		return *b
+	}
+	p.linker, p.maxLength = w.NodeLinker, w.VirtualStoreDirMaxLength
+	if p.linker == "" {
+		p.linker = "isolated"
+	}
+	if p.maxLength == 0 {
+		p.maxLength = 120
+	}
+	if p.hoistPattern = w.HoistPattern; p.hoistPattern == nil {
+		p.hoistPattern = []string{"*"}
+	}
+	if !or(w.Hoist, true) {
+		p.hoistPattern = nil
+	}
+	if p.publicPattern = w.PublicHoistPattern; or(w.ShamefullyHoist, false) {
+		p.publicPattern = []string{"*"}
+	}
+	p.dedupe, p.hoistWorkspace = or(w.DedupeDirectDeps, false), or(w.HoistWorkspacePackages, true)
+	p.symlinkBins = or(w.PreferSymlinkedExecutables, p.linker == "hoisted")
+	return nil
+}
+
+// names reads how the workspace's projects are called.
+func (p *pnpmPlan) names(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
+	for _, im := range p.importers {
+		if im.Path == "." {
+			continue
+		}
+		file := path.Join(im.Path, "package.json")
+		b, err := ask.Read(ctx, dir, file)
+		if err != nil {
+			return diag.Inputf("pnpm-importer", "the lock has a project `%s`, which cannot be read", im.Path).
+				At(diag.Position{File: pnpmLock, Line: im.Line, Key: "importers." + im.Path}).Because(err)
+		}
+		var m struct {
+			Name string `json:"name"`
+		}
+		if err := json.Unmarshal(b, &m); err != nil {
+			return diag.Inputf("package-json", "this is not JSON").At(diag.Position{File: file}).Because(err)
+		}
+		if m.Name != "" {
+			p.workspaces = append(p.workspaces, workspaceName{m.Name, im.Path})
+		}
+	}
+	return nil
+}
+
+// choose walks from the projects to what is installed: optional packages that are not for the platform are left out,
+// with what only they need.
+func (p *pnpmPlan) choose() {
+	var queue []string
+	visit := func(list []pnpm.Dependency) {
+		for _, d := range list {
+			if s, ok := p.lock.Snapshot(d.Snapshot); ok && !p.chosen[d.Snapshot] && !(s.Optional && !p.suits(s)) {
+				p.chosen[d.Snapshot] = true
+				queue = append(queue, d.Snapshot)
+			}
+		}
+	}
+	for i := range p.importers {
+		visit(p.edges(&p.importers[i]))
+	}
+	for k := 0; k < len(queue); k++ {
+		s, _ := p.lock.Snapshot(queue[k])
+		visit(s.Dependencies)
+		visit(s.OptionalDependencies)
+	}
+	for i := range p.lock.Snapshots {
+		if s := &p.lock.Snapshots[i]; p.chosen[s.Key] {
+			p.wanted = append(p.wanted, s)
+		}
+	}
+}
+
+func (p *pnpmPlan) suits(s *pnpm.Snapshot) bool {
+	pkg, _ := p.lock.Package(s.Package)
+	return matches(npmOS(p.platform), pkg.OS) && matches(npmCPU(p.platform), pkg.CPU) &&
+		(p.platform.Libc == "" || matches(p.platform.Libc, pkg.Libc))
+}
+
+// edges are the dependencies of a project that are asked for.
+func (p *pnpmPlan) edges(im *pnpm.Importer) []pnpm.Dependency {
+	if p.omitDev {
+		return slices.Concat(im.Dependencies, im.OptionalDependencies)
+	}
+	return slices.Concat(im.DevDependencies, im.Dependencies, im.OptionalDependencies)
+}
+
+// direct are the edges of a project that lead to something installed.
+func (p *pnpmPlan) direct(im *pnpm.Importer) []pnpm.Dependency { return p.installed(p.edges(im)) }
+
+// children are the edges of a snapshot that lead to something installed.
+func (p *pnpmPlan) children(s *pnpm.Snapshot) []pnpm.Dependency {
+	return p.installed(slices.Concat(s.Dependencies, s.OptionalDependencies))
+}
+
+func (p *pnpmPlan) installed(list []pnpm.Dependency) []pnpm.Dependency {
+	return slices.DeleteFunc(list, func(d pnpm.Dependency) bool { return d.Link == "" && !p.chosen[d.Snapshot] })
+}
+
+func (p *pnpmPlan) pkg(snapshot string) *pnpm.Package {
+	s, _ := p.lock.Snapshot(snapshot)
+	pkg, _ := p.lock.Package(s.Package)
+	return pkg
+}
+
+func (p *pnpmPlan) bundles(snapshot string) bool {
+	pkg := p.pkg(snapshot)
+	return pkg.BundledAll || len(pkg.Bundled) > 0
+}
+
+// pnpmAssembler turns a layout into the step that makes it.
+type pnpmAssembler struct {
+	*pnpmPlan
+	ask     *engine.Ask
+	opts    ModulesOptions
+	params  pnpmParams
+	inputs  []engine.Step
+	inputOf map[string]int // snapshot -> its input
+}
+
+func (a *pnpmAssembler) step(ctx context.Context, l layout) (engine.Step, error) {
+	a.params = pnpmParams{Links: l.links, Dirs: l.dirs, Symlinks: a.symlinkBins, LowestWins: a.major >= 12}
+	if a.hoistPattern != nil && a.linker == "isolated" {
+		a.params.NodePath = "node_modules/.pnpm/node_modules"
+	}
+	replaced := map[string]bool{}
+	for _, pl := range l.places {
+		i, ok := a.inputOf[pl.snapshot]
+		if !ok {
+			s, err := a.source(pl.snapshot, replaced)
+			if err != nil {
+				return engine.Step{}, err
+			}
+			i = len(a.inputs)
+			a.inputs = append(a.inputs, s)
+			a.inputOf[pl.snapshot] = i
+		}
+		a.params.Places = append(a.params.Places, pnpmPlace{Path: pl.path, Input: i})
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.opts.Replace)) {
+		if !replaced[name] {
+			return engine.Step{}, diag.Inputf("npm-replace", "package `%s` cannot be replaced: the lock does not install it", name).
+				At(diag.Position{File: pnpmLock, Key: "packages"})
+		}
+	}
+	for _, b := range l.bins {
+		if err := a.bin(ctx, b); err != nil {
+			return engine.Step{}, err
+		}
+	}
+	return engine.Native("node_modules", pnpmDef, a.params, a.inputs...), nil
+}
+
+func (a *pnpmAssembler) bin(ctx context.Context, b binDir) error {
+	out := pnpmBins{Dir: b.path}
+	for _, f := range b.from {
+		from := pnpmBinFrom{Path: f.path, Input: -1, Direct: f.direct, Bundled: f.bundled}
+		if f.local != "" {
+			var err error
+			if from.Local, err = a.localBins(ctx, f.local); err != nil {
+				return err
+			}
+			if from.Local == nil {
+				continue
+			}
+			from.Shim = a.major > 10
+		} else {
+			pkg := a.pkg(f.snapshot)
+			if !pkg.HasBin && pkg.Resolution.Directory == "" && !f.bundled {
+				continue
+			}
+			from.Input = a.inputOf[f.snapshot]
+		}
+		out.From = append(out.From, from)
+	}
+	if len(out.From) > 0 {
+		a.params.Bins = append(a.params.Bins, out)
+	}
+	return nil
+}
+
+// localBins reads the commands of a project of the workspace whose files exist.
+func (a *pnpmAssembler) localBins(ctx context.Context, dir string) (*packageBins, error) {
+	if strings.HasPrefix(dir, "..") {
+		return nil, nil
+	}
+	ok, err := a.ask.Exists(ctx, a.opts.Dir, path.Join(dir, "package.json"))
+	if !ok || err != nil {
+		return nil, err
+	}
+	b, err := a.ask.Read(ctx, a.opts.Dir, path.Join(dir, "package.json"))
+	if err != nil {
+		return nil, err
+	}
+	bins := readBins(b, nil)
+	var have []npm.Bin
+	for _, c := range bins.Bins {
+		ok, err := a.ask.Exists(ctx, a.opts.Dir, path.Join(dir, c.File))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			have = append(have, c)
+		}
+	}
+	if bins.Bins = have; len(have) == 0 {
+		return nil, nil
+	}
+	return &bins, nil
+}
+
+// source is the step with the files of a package.
+func (a *pnpmAssembler) source(snapshot string, replaced map[string]bool) (engine.Step, error) {
+	pkg := a.pkg(snapshot)
+	if s, ok := a.opts.Replace[pkg.Name]; ok {
+		replaced[pkg.Name] = true
+		return s, nil
+	}
+	res := pkg.Resolution
+	label := pkg.Name + " " + pkg.Version
+	fail := func(format string, args ...any) (engine.Step, error) {
+		return engine.Step{}, diag.Inputf("npm-package", "package `%s`: "+format, append([]any{pkg.Name}, args...)...).
+			At(diag.Position{File: pnpmLock, Line: pkg.Line, Key: "packages." + pkg.Key}).
+			Hint("replace it in the recipe: node.modules(…, replace = {%q: …})", pkg.Name)
+	}
+	params := unpackParams{OwnBins: pkg.HasBin, BundledBins: a.bundles(snapshot)}
+	switch file, isFile := strings.CutPrefix(res.Tarball, "file:"); {
+	case res.Directory != "":
+		return engine.Native(label, localDef, nil, engine.Sub(a.opts.Dir.Step, path.Clean(res.Directory))), nil
+	case isFile:
+		s, ok := engine.Select(a.opts.Dir.Step, path.Clean(file)).Static()
+		if !ok {
+			return fail("`file:` needs a source")
+		}
+		params.File = path.Clean(file)
+		return engine.NativeStatic(label, unpackDef, params, s).Step, nil
+	case res.Repo != "" || res.GitHosted || res.Path != "":
+		return fail("a package from git (%s) cannot be installed from a lock yet", res.Repo+res.Tarball)
+	case res.Integrity.IsZero():
+		return fail("the lock has no integrity for %s", res.Tarball)
+	}
+	artifact := source.Artifact{
+		Ecosystem: source.NPM, Name: pkg.Name, Version: pkg.Version, File: tarballName(pkg.Name, pkg.Version, res.Tarball),
+		URL: res.Tarball, Integrity: res.Integrity,
+	}
+	if strings.Contains(pkg.Version, "/") {
+		return fail("it has no version of its own")
+	}
+	return engine.NativeStatic(fmt.Sprint(label), unpackDef, params, engine.Fetch(artifact)).Step, nil
+}
