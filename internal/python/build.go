@@ -40,8 +40,14 @@ type sourceOf struct {
 	fromRepo bool // from version control, whose history the build does not see
 }
 
-// build is an action that gives a package's wheel, somewhere in its tree.
-func (v *venv) build(ctx context.Context, sel Selected) (engine.Step, error) {
+// build is an action that gives a package's wheel, somewhere in its tree. chain are the packages that this one is built
+// for.
+func (v *venv) build(ctx context.Context, sel Selected, chain ...string) (engine.Step, error) {
+	if slices.Contains(chain, sel.Name) {
+		return engine.Step{}, diag.Failf("build-cycle", "`%s` would be needed in order to build itself", sel.Name).At(sel.Pos).
+			With(strings.Join(append(chain, sel.Name), " needs ")).
+			Hint("constrain one of them to a version that has a wheel: `[tool.uv] build-constraint-dependencies`")
+	}
 	if v.BuildRoot.IsZero() {
 		return engine.Step{}, errNoRoot(sel)
 	}
@@ -49,7 +55,7 @@ func (v *venv) build(ctx context.Context, sel Selected) (engine.Step, error) {
 	if err != nil {
 		return engine.Step{}, err
 	}
-	env, err := v.buildEnvironment(ctx, sel, src)
+	env, err := v.buildEnvironment(ctx, sel, src, append(slices.Clone(chain), sel.Name))
 	if err != nil {
 		return engine.Step{}, err
 	}
@@ -137,7 +143,8 @@ func (v *venv) member(ctx context.Context, sel Selected) (sourceOf, error) {
 }
 
 // buildEnvironment is a virtual environment with the build requirements that sources.lock pins.
-func (v *venv) buildEnvironment(ctx context.Context, sel Selected, src sourceOf) (engine.Step, error) {
+// What is pinned as an sdist is built first.
+func (v *venv) buildEnvironment(ctx context.Context, sel Selected, src sourceOf, chain []string) (engine.Step, error) {
 	lines := slices.Concat(src.project.build.requires, src.dynamic(), v.root.tool.extraBuild[sel.Name], v.BuildRequires[sel.Name])
 	req, err := request(lines, v.env)
 	if err != nil {
@@ -152,6 +159,15 @@ func (v *venv) buildEnvironment(ctx context.Context, sel Selected, src sourceOf)
 		}
 		for _, a := range artifacts {
 			in := wheel.Install{Prefix: buildEnv, Python: v.minor, Name: a.Name}
+			if !strings.HasSuffix(a.File, ".whl") {
+				file := &uv.File{Name: a.File, Integrity: a.Integrity, Size: a.Size}
+				built, err := v.build(ctx, Selected{Package: &uv.Package{Name: a.Name, Version: a.Version, Source: uv.Source{Kind: uv.Registry}, Sdist: file, Pos: sel.Pos}}, chain...)
+				if err != nil {
+					return engine.Step{}, err
+				}
+				parts = append(parts, engine.Part{Step: engine.Native(a.String()+" (to build)", wheelInstall, in, built), At: "/"})
+				continue
+			}
 			step := engine.NativeStatic(a.String()+" (to build)", wheelInstall, in, engine.Fetch(a))
 			parts = append(parts, engine.Part{Step: step.Step, At: "/"})
 		}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -128,6 +129,9 @@ type oracleWorld struct {
 	*oracleCase
 	st   *memory.Store
 	lock string // the file that is installed from
+
+	mu    sync.Mutex
+	roots map[string]tree.Tree // of actions, by label
 }
 
 func (w *oracleWorld) LoadTrace(string) ([]byte, bool)                               { return nil, false }
@@ -210,6 +214,12 @@ func (w *oracleWorld) Plan(string) (engine.Plan, string, error) {
 
 // Execute packs what lies below `wheel/` of the source, as tiny.py does.
 func (w *oracleWorld) Execute(ctx context.Context, r executor.Request) (*executor.Outcome, error) {
+	w.mu.Lock()
+	if w.roots == nil {
+		w.roots = map[string]tree.Tree{}
+	}
+	w.roots[r.Label] = r.Action.Root
+	w.mu.Unlock()
 	files := map[string]string{}
 	err := tree.Walk(ctx, w.st, r.Action.Root, func(p string, e tree.Entry) error {
 		rest, ok := strings.CutPrefix("/"+strings.TrimPrefix(p, "/"), r.Action.Dir+"/")

@@ -33,7 +33,7 @@ type Resolver struct {
 	Endpoints origin.Endpoints
 }
 
-// Resolve gives one wheel for each project that the question's requirements need. Lines of a request are requirements,
+// Resolve gives one wheel, or where there is none one sdist, for each project that the question's requirements need. Lines of a request are requirements,
 // but for `python 3.14` (needed), `libc 2.41`, `constraint name<2` and `cutoff 2026-05-01T00:00:00Z`, which leaves out
 // what the index says was uploaded later.
 //
@@ -187,17 +187,18 @@ func (p *provider) Candidates(ctx context.Context, name string) (usable, yanked 
 	return nil, nil, diag.Failf("no-project", "no index has a project `%s` (asked: %s)", name, strings.Join(from, ", "))
 }
 
-// sort keeps the wheels that fit, the best of each version.
+// sort keeps the wheels that fit, the best of each version, and the sdists of versions that have none.
 func (p *provider) sort(name string, files []index.File, e origin.Endpoint) *known {
-	byVersion := map[string][]index.File{}
-	sdists := 0
+	byVersion, sdists := map[string][]index.File{}, map[string][]index.File{}
 	for _, f := range files {
 		if !p.inTime(f) || !p.fitsPython(f.RequiresPython) {
 			continue
 		}
 		w, err := wheel.ParseFileName(f.Name)
 		if err != nil {
-			sdists++
+			if project, version, ok := fileName(f.Name); ok && project == name {
+				sdists[version] = append(sdists[version], f)
+			}
 			continue
 		}
 		if _, ok := p.spec.ranks.Rank(w); ok && w.Name == name {
@@ -205,6 +206,18 @@ func (p *provider) sort(name string, files []index.File, e origin.Endpoint) *kno
 		}
 	}
 	k := &known{}
+	p.collect(k, byVersion, e)
+	// What must be built first comes after everything that need not be, even if it is newer.
+	p.collect(k, sdists, e)
+	if len(k.usable) == 0 {
+		k.reason = fmt.Sprintf("`%s` has neither a wheel for Python %s on %s nor an sdist", name, p.spec.target.Python, p.spec.target.Platform)
+	}
+	return k
+}
+
+// collect appends one candidate for each version, newest first.
+func (p *provider) collect(k *known, byVersion map[string][]index.File, e origin.Endpoint) {
+	var usable, withdrawn []resolver.Candidate
 	for version, list := range byVersion {
 		v, err := pep440.Parse(version)
 		if err != nil {
@@ -214,30 +227,26 @@ func (p *provider) sort(name string, files []index.File, e origin.Endpoint) *kno
 		if !yanked {
 			list = slices.DeleteFunc(list, func(f index.File) bool { return f.Yanked })
 		}
+		slices.SortFunc(list, func(a, b index.File) int { return cmp.Compare(a.Name, b.Name) })
 		names := make([]string, len(list))
 		for i := range list {
 			names[i] = list[i].Name
 		}
-		c := resolver.Candidate{Version: v, File: located{list[p.spec.ranks.Best(names)], e}}
+		// Of several sdists of one version, .tar.gz comes before .zip.
+		c := resolver.Candidate{Version: v, File: located{list[max(0, p.spec.ranks.Best(names))], e}}
 		if yanked {
-			k.yanked = append(k.yanked, c)
+			withdrawn = append(withdrawn, c)
 		} else {
-			k.usable = append(k.usable, c)
+			usable = append(usable, c)
 		}
 	}
-	for _, list := range [][]resolver.Candidate{k.usable, k.yanked} {
+	for _, list := range [][]resolver.Candidate{usable, withdrawn} {
 		slices.SortFunc(list, func(a, b resolver.Candidate) int {
 			// Equal versions in two spellings (1.0, 1.0.0) need an order of their own.
 			return cmp.Or(pep440.Compare(b.Version, a.Version), cmp.Compare(a.Version.String(), b.Version.String()))
 		})
 	}
-	if len(k.usable) == 0 {
-		k.reason = fmt.Sprintf("`%s` has no wheel for Python %s on %s", name, p.spec.target.Python, p.spec.target.Platform)
-		if sdists > 0 {
-			k.reason += ", and build requirements that must be built from an sdist themselves are not supported yet"
-		}
-	}
-	return k
+	k.usable, k.yanked = append(k.usable, usable...), append(k.yanked, withdrawn...)
 }
 
 func (p *provider) inTime(f index.File) bool {

@@ -88,7 +88,7 @@ func TestResolver(t *testing.T) {
 		{"constraint", []string{"python 3.14", "constraint setuptools<81", "setuptools"}, "setuptools-80-py3-none-any.whl 01"},
 		{"best wheel of a version", []string{"python 3.14", "cython"}, "cython-3.2-cp314-cp314-manylinux_2_17_x86_64.whl 01"},
 		{"older C library", []string{"python 3.14", "libc 2.16", "cython"}, "cython-3.2-py3-none-any.whl 03"},
-		{"only an sdist", []string{"python 3.14", "native"}, "error: cannot resolve the build requirements of `x@1`: no version of native fits: `native` is asked for [`native` has no wheel for Python 3.14 on linux/amd64, and build requirements that must be built from an sdist themselves are not supported yet]"},
+		{"only an sdist", []string{"python 3.14", "native"}, "error: cannot resolve the build requirements of `x@1`: no version of native fits: `native` is asked for [this version cannot be used: metadata of native-1.tar.gz: https://files.example/native-1.tar.gz: not there (404)]"},
 		{"unknown", []string{"python 3.14", "ghost"}, "error: cannot resolve the build requirements of `x@1`: `ghost` is asked for: no index has a project `ghost` (asked: test https://private.example, test https://public.example) []"},
 		{"no Python", []string{"setuptools"}, "error: cannot resolve `build/x@1`: the request does not say for which Python []"},
 		{"bad cut-off", []string{"python 3.14", "cutoff yesterday"}, "parsing time"},

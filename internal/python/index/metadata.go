@@ -27,7 +27,15 @@ const (
 )
 
 // ReadMetadata gives the metadata of a wheel: the file that the index serves beside it (PEP 658), else out of the wheel.
+// Of an sdist it is what the sdist says without being built.
 func ReadMetadata(ctx context.Context, g fetch.Getter, e origin.Endpoint, f File) (Metadata, error) {
+	if f.Name != "" && !strings.HasSuffix(f.Name, ".whl") {
+		m, err := sdistMetadata(ctx, g, e, f)
+		if err != nil {
+			err = fmt.Errorf("metadata of %s: %w", f.Name, err)
+		}
+		return m, err
+	}
 	b, err := metadataBytes(ctx, g, e, f)
 	if err != nil {
 		return Metadata{}, fmt.Errorf("metadata of %s: %w", f.Name, err)
@@ -73,7 +81,7 @@ func metadataBytes(ctx context.Context, g fetch.Getter, e origin.Endpoint, f Fil
 	return nil, fmt.Errorf("the wheel has no METADATA")
 }
 
-// Download reads a whole wheel, for what an index does not tell: metadata or a hash.
+// Download reads a whole file, for what an index does not tell: metadata or a hash.
 func Download(ctx context.Context, g fetch.Getter, e origin.Endpoint, f File) ([]byte, error) {
 	r, err := g.Open(ctx, e, f.URL)
 	if err != nil {

@@ -2,8 +2,8 @@
 // needs, all constraints met. It is a backtracking search over metadata, newest versions first, that jumps back to the
 // decision which caused a conflict. It runs nothing that it finds.
 //
-// Only wheels that fit the target are taken: a build requirement that would itself have to be built from an sdist is an
-// error that names it.
+// Which files fit the target, and whether a wheel comes before an sdist, is the provider's choice: it gives candidates in
+// the order in which they are tried.
 package resolver
 
 import (
@@ -26,7 +26,7 @@ type Candidate struct {
 
 // Provider knows the projects. It is asked from one goroutine, and for one thing many times: it should remember.
 type Provider interface {
-	// Candidates gives the versions of a project that fit the target, newest first. yanked ones come with yanked set.
+	// Candidates gives the versions of a project that fit the target, the best first. yanked ones come with yanked set.
 	Candidates(ctx context.Context, name string) (usable, yanked []Candidate, err error)
 	// Requires gives the requirements of a version, unfiltered. An error that wraps ErrUnusable rules the version out.
 	Requires(ctx context.Context, name string, c Candidate) ([]pep508.Requirement, error)
@@ -196,6 +196,7 @@ func (s *search) decide(name string) (blame, error) {
 		s.demands = s.demands[:mark]
 		delete(s.decided, name)
 		if err != nil {
+			s.note(name)
 			continue // the version is ruled out whatever else is chosen
 		}
 		if !conflict[d] {
