@@ -32,7 +32,7 @@ func (v *venv) readLock(ctx context.Context, r Request) ([]Selected, error) {
 	for _, kind := range [...]struct {
 		file string
 		read func(context.Context, []byte, Request) ([]Selected, error)
-	}{{uvLock, readUV}, {pyLock, readPylock}, {reqsFile, v.readRequirements}} {
+	}{{uvLock, v.readUV}, {pyLock, readPylock}, {reqsFile, v.readRequirements}} {
 		data, err := v.ask.Read(ctx, v.Source, kind.file)
 		if errors.Is(err, tree.ErrNotExist) {
 			continue
@@ -46,9 +46,12 @@ func (v *venv) readLock(ctx context.Context, r Request) ([]Selected, error) {
 	return nil, diag.Inputf("no-lock", "the source has no %s, %s or %s to install from", uvLock, pyLock, reqsFile)
 }
 
-func readUV(_ context.Context, data []byte, r Request) ([]Selected, error) {
+func (v *venv) readUV(_ context.Context, data []byte, r Request) ([]Selected, error) {
 	lock, err := uv.Read(uvLock, data)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkManifest(lock, v.root); err != nil {
 		return nil, err
 	}
 	return Select(lock, r)

@@ -22,6 +22,7 @@ type project struct {
 	name           string
 	requiresPython string
 	dynamic        []string
+	requires       []string // dependencies and those of all extras
 	build          buildSystem
 	tool           uvSettings
 	hooks          bool // hatchling: build hooks run code of the project
@@ -59,6 +60,12 @@ func parseProject(file string, data []byte) (project, error) {
 		p.name = pep508.Normalise(c.Text("name"))
 		p.requiresPython = c.Text("requires-python")
 		p.dynamic = c.Texts("dynamic")
+		p.requires = c.Texts("dependencies")
+		if c, ok := c.Sub("optional-dependencies"); ok {
+			for _, k := range c.Table().Keys() {
+				p.requires = append(p.requires, c.Texts(k)...)
+			}
+		}
 	}
 	if c, ok := c.Sub("build-system"); ok {
 		p.build.requires = c.Texts("requires")

@@ -41,7 +41,15 @@ type Package struct {
 	Groups            map[string][]Dependency // by dependency group
 	Sdist             *File
 	Wheels            []File
+	Requires          []Requirement // what the package's own manifest asked for when it was locked; of local sources only
 	Pos               diag.Position
+}
+
+// Requirement is a line of a manifest, as the lock remembers it.
+type Requirement struct {
+	Name      string
+	Specifier string
+	Sourced   bool // from elsewhere than an index: the specifier is not kept then
 }
 
 // Kind is where a package comes from.
@@ -217,6 +225,9 @@ func readPackage(c tomldoc.Cursor) Package {
 	p.Dependencies = dependencies(c, "dependencies")
 	p.Optional = lists(c, "optional-dependencies")
 	p.Groups = lists(c, "dev-dependencies")
+	if m, ok := c.Sub("metadata"); ok {
+		m.Each("requires-dist", func(c tomldoc.Cursor) { p.Requires = append(p.Requires, readRequirement(c)) })
+	}
 	if s, ok := c.Sub("sdist"); ok {
 		f := readFile(s, p.Source)
 		p.Sdist = &f
@@ -229,6 +240,14 @@ func readPackage(c tomldoc.Cursor) Package {
 		p.Wheels = append(p.Wheels, f)
 	})
 	return p
+}
+
+func readRequirement(c tomldoc.Cursor) Requirement {
+	r := Requirement{Name: c.Need("name"), Specifier: c.Text("specifier")}
+	for _, k := range kinds[1:] { // all but the registry
+		r.Sourced = r.Sourced || c.Has(string(k))
+	}
+	return r
 }
 
 // Normalised says that a name has the form of PEP 503 that locks write; it ends up in paths and URLs.
