@@ -29,6 +29,7 @@ type pnpmPlan struct {
 	importers []pnpm.Importer
 	wanted    []*pnpm.Snapshot // what is installed, in the order of the lock
 	chosen    map[string]bool  // the same by key
+	packages  map[string]bool  // keys of their packages, made when asked for
 
 	linker         string
 	hoistPattern   []string // nil: nothing is hoisted into the hidden node_modules
@@ -62,8 +63,10 @@ func pnpmModules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine
 	switch p.linker {
 	case "isolated":
 		l = p.isolated()
+	case "hoisted":
+		l = p.hoisted()
 	default:
-		return engine.Step{}, diag.Inputf("pnpm-linker", "nodeLinker `%s` cannot be laid out; isolated can", p.linker).
+		return engine.Step{}, diag.Inputf("pnpm-linker", "nodeLinker `%s` cannot be laid out; isolated and hoisted can", p.linker).
 			At(diag.Position{File: "pnpm-workspace.yaml", Key: "nodeLinker"})
 	}
 	a := &pnpmAssembler{pnpmPlan: p, ask: ask, opts: o, inputOf: map[string]int{}}

@@ -7,8 +7,25 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
+
+var pnpmPacked struct {
+	sync.Once
+	files map[string][]byte
+}
+
+// pnpmTarballs are the tarballs of the registry by file name, packed once.
+func pnpmTarballs(t testing.TB) map[string][]byte {
+	pnpmPacked.Do(func() {
+		pnpmPacked.files = map[string][]byte{}
+		for _, p := range pnpmRegistry(t) {
+			pnpmPacked.files[p.file()] = p.tarball(t)
+		}
+	})
+	return pnpmPacked.files
+}
 
 // pnpmPackage is a line of testdata/pnpm/registry.jsonl: a package.json, and files that it does not imply.
 type pnpmPackage struct {
