@@ -24,7 +24,7 @@ var ecosystemModules = map[string]map[string]builtin{
 	"python":  {"minor": pythonMinor, "compiled": pythonCompiled, "venv": pythonVenv, "import_check": pythonImportCheck},
 	"node":    {"modules": nodeModules, "toolchain": nodeToolchain},
 	"golang":  {"build": golangBuild, "toolchain": golangToolchain},
-	"rust":    {"vendor": rustVendor},
+	"rust":    {"build": rustBuild, "vendor": rustVendor},
 	"oci":     {"image": ociImage, "unpack": ociUnpack},
 }
 

@@ -32,3 +32,44 @@ func rustVendor(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	}
 	return newTree(s.Step, o.At), nil
 }
+
+// rustBuild is rust.build(source, bin, output, root, env={}, flags=[]): a program, with its dependencies compiled apart.
+func rustBuild(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	p, err := plan(th, b.Name())
+	if err != nil {
+		return nil, err
+	}
+	o := rust.BuildOptions{}
+	var src treeArg
+	var root *rootValue
+	var env *starlark.Dict
+	var flags *starlark.List
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "source", &src, "bin", &o.Bin, "output", &o.Output, "root", &root,
+		"env?", &env, "flags?", &flags); err != nil {
+		return nil, err
+	}
+	if !path.IsAbs(o.Output) {
+		return nil, fmt.Errorf("output: %q is not absolute", o.Output)
+	}
+	if o.Source, err = staticOf("source", src.v); err != nil {
+		return nil, err
+	}
+	ver, ok := root.versions["rustc"]
+	if !ok {
+		return nil, fmt.Errorf("root: it has no package `rustc`")
+	}
+	o.Root, o.Rustc = root.step, upstreamVersion(ver)
+	if env != nil {
+		if o.Env, err = strDict("env", env); err != nil {
+			return nil, err
+		}
+	}
+	if o.Flags, err = strs("flags", flags); err != nil {
+		return nil, err
+	}
+	s, err := rust.Build(p.ctx, p.ask, o)
+	if err != nil {
+		return nil, src.v.inSource(err)
+	}
+	return newTree(s, "/"), nil
+}

@@ -21,7 +21,7 @@ import (
 )
 
 // Natives lists the native steps of this package.
-func Natives() []engine.NativeDef { return []engine.NativeDef{unpackDef, gitDef, vendorDef} }
+func Natives() []engine.NativeDef { return []engine.NativeDef{unpackDef, gitDef, vendorDef, stubsDef} }
 
 // vendorDef puts packages together below `vendor`, and the configuration beside them.
 var vendorDef = engine.NativeDef{Name: "cargo-vendor", Version: 1, Run: assemble}
