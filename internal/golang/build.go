@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the build cache's server is compiled in the sandbox
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/version"
 	"maps"
@@ -12,11 +13,9 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
-	"golang.org/x/mod/module"
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
-	"hewn.example/hewn/internal/lock/gosum"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/tree"
@@ -58,7 +57,7 @@ type BuildOptions struct {
 // environment and the list of imports, but on no file of the application. Of Source only the files that belong to the
 // program are in the action's root. Upstream's go.mod stays as it is: replacements go into a copy, for -modfile.
 func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, error) {
-	mod, err := readMod(ctx, ask, o.Source)
+	p, err := readProject(ctx, ask, o.Source, o.Env["GOWORK"] != "off")
 	if err != nil {
 		return engine.Step{}, err
 	}
@@ -69,27 +68,30 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 		o.Platform = ask.Platform()
 	}
 	for _, r := range slices.Sorted(maps.Keys(o.Replace)) {
-		if !slices.ContainsFunc(mod.Require, func(v module.Version) bool { return v.Path == r }) {
+		if !p.requires(r) {
 			return engine.Step{}, diag.Inputf("go-replace", "module `%s` cannot be replaced: go.mod does not require it", r).
 				At(diag.Position{File: "go.mod"})
 		}
 	}
 	if o.Toolchain.IsZero() {
-		if o.Toolchain, err = Toolchain(ctx, ask, o.Source); err != nil {
+		if o.Toolchain, err = p.toolchain(ctx, ask); err != nil {
 			return engine.Step{}, err
 		}
 	}
-	modules, err := Modules(ctx, ask, ModulesOptions{Dir: o.Source, Without: slices.Collect(maps.Keys(o.Replace))})
-	if err != nil {
+	b := &builder{o: o, project: p, vendor: p.vendored && len(o.Replace) == 0 && !strings.Contains(o.Env["GOFLAGS"], "-mod=")}
+	if !b.vendor {
+		if b.modules, err = p.modules(ModulesOptions{Dir: o.Source, Without: slices.Collect(maps.Keys(o.Replace))}); err != nil {
+			return engine.Step{}, err
+		}
+	}
+	if b.scope, err = scan(ctx, ask, o, p, o.Platform); err != nil {
 		return engine.Step{}, err
 	}
-	scope, err := scan(ctx, ask, o, mod, o.Platform)
-	if err != nil {
-		return engine.Step{}, err
+	want, err := p.wantedGo()
+	b.split = err == nil && speaksCacheProg(want) && len(b.scope.imports) > 0 && len(p.dirs) == 1 && p.work == nil && !b.vendor
+	if err == nil && p.work != nil {
+		b.workFile, err = p.workText(o.At, b.replacements())
 	}
-	b := &builder{o: o, mod: mod, modules: modules, scope: scope}
-	want, err := wantedGo(mod)
-	b.split = err == nil && speaksCacheProg(want) && len(scope.imports) > 0 && !slices.ContainsFunc(mod.Replace, gosum.Replace.Local)
 	return b.steps(), err
 }
 
@@ -99,18 +101,23 @@ func speaksCacheProg(release string) bool {
 }
 
 type builder struct {
-	o       BuildOptions
-	mod     *gosum.Mod
-	modules engine.Static
-	scope   closure
-	// split says that the dependencies are compiled in a step of their own. They are not where go.mod replaces a module
-	// by a directory of the project, which changes with the application, nor with toolchains before Go 1.24.
+	o        BuildOptions
+	project  *goProject
+	modules  engine.Static // zero where vendor is used
+	scope    closure
+	vendor   bool   // modules come from the source's own vendor directory
+	workFile string // go.work for the build; empty: one module
+	// split says that the dependencies are compiled in a step of their own. They are not where several modules lie in the
+	// source, which change with the application, where they are vendored, nor with toolchains before Go 1.24.
 	split bool
 }
 
 // base are the layers that both the dependencies and the application are compiled with.
 func (b *builder) base() []engine.Layer {
-	l := []engine.Layer{{Step: b.o.Toolchain.Step, At: "/"}, {Step: b.modules.Step, At: modCache}}
+	l := []engine.Layer{{Step: b.o.Toolchain.Step, At: "/"}}
+	if !b.vendor {
+		l = append(l, engine.Layer{Step: b.modules.Step, At: modCache})
+	}
 	if !b.o.Root.IsZero() {
 		l = append([]engine.Layer{{Step: b.o.Root, At: "/"}}, l...)
 	}
@@ -131,24 +138,28 @@ func (b *builder) env() map[string]string {
 	if b.o.Root.IsZero() {
 		env["CGO_ENABLED"] = "0"
 	}
+	if b.vendor {
+		env["GOFLAGS"] = "-mod=vendor"
+	}
+	if b.workFile != "" {
+		env["GOWORK"] = modDir + "/go.work"
+	}
+	base := env["GOFLAGS"]
 	maps.Copy(env, b.o.Env)
 	if f := b.o.Env["GOFLAGS"]; f != "" && !strings.Contains(f, "-mod=") {
-		env["GOFLAGS"] = "-mod=readonly " + f
+		env["GOFLAGS"] = base + " " + f
 	}
 	return env
 }
 
 func (b *builder) steps() engine.Step {
-	locks := engine.Select(b.o.Source.Step, "go.mod", "go.sum")
-	params := modfileParams{Replace: map[string]string{}}
-	for p := range b.o.Replace {
-		params.Replace[p] = replaceDir + "/" + p
-	}
-	mods := engine.Native("go.mod with replacements", modfileDef, params, locks)
-
+	mods, flags := b.modFiles()
 	name := path.Base(b.o.Output)
-	app := append(b.base(),
-		engine.Layer{Step: mods, At: modDir},
+	app := b.base()
+	if !mods.IsZero() {
+		app = append(app, engine.Layer{Step: mods, At: modDir})
+	}
+	app = append(app,
 		engine.Layer{Step: engine.Select(b.o.Source.Step, b.paths()...), At: b.o.At},
 	)
 	env := b.env()
@@ -158,7 +169,7 @@ func (b *builder) steps() engine.Step {
 		env["GOCACHEPROG"] = cacheProg(cacheDir, newCacheDir)
 	}
 	run := engine.Run("go build "+b.o.Package, engine.Command{
-		Args:     slices.Concat([]string{"go", "build"}, b.flags(), []string{"-modfile=" + modDir + "/go.mod", "-o", outDir + "/" + name, b.o.Package}),
+		Args:     slices.Concat([]string{"go", "build"}, b.flags(), flags, []string{"-o", outDir + "/" + name, b.o.Package}),
 		Env:      env,
 		Dir:      b.o.At,
 		Layers:   app,
@@ -168,13 +179,40 @@ func (b *builder) steps() engine.Step {
 	return engine.Place(engine.Sub(run, outDir), path.Dir(b.o.Output))
 }
 
+func (b *builder) replacements() map[string]string {
+	out := map[string]string{}
+	for p := range b.o.Replace {
+		out[p] = replaceDir + "/" + p
+	}
+	return out
+}
+
+// modFiles are the files at modDir that stand in for those of the source, and the flags that say so.
+func (b *builder) modFiles() (engine.Step, []string) {
+	switch {
+	case b.vendor:
+		return engine.Step{}, nil
+	case b.workFile != "":
+		return texts("go.work", map[string]string{"go.work": b.workFile, "go.work.sum": b.project.workSums()}), nil
+	}
+	locks := engine.Select(b.o.Source.Step, "go.mod", "go.sum?")
+	mods := engine.Native("go.mod with replacements", modfileDef, modfileParams{Replace: b.replacements()}, locks)
+	return mods, []string{"-modfile=" + modDir + "/go.mod"}
+}
+
 func (b *builder) flags() []string {
 	return append([]string{"-trimpath", "-buildvcs=false"}, b.o.Flags...)
 }
 
 // paths are the files of the project that the build sees.
 func (b *builder) paths() []string {
-	list := append([]string{"go.mod", "go.sum"}, b.scope.files...)
+	list := slices.Concat(b.project.sumFiles, b.scope.files)
+	for _, dir := range b.project.dirs {
+		list = append(list, path.Join(dir, "go.mod"))
+	}
+	if b.vendor {
+		list = append(list, "vendor")
+	}
 	list = append(list, b.o.Include...)
 	slices.Sort(list)
 	list = slices.Compact(list)
@@ -284,6 +322,9 @@ func writeModfile(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	files := map[string]string{}
 	for _, name := range []string{"go.mod", "go.sum"} {
 		e, err := tree.Lookup(ctx, c.Store, c.Inputs[0], name)
+		if name == "go.sum" && errors.Is(err, tree.ErrNotExist) {
+			continue // nothing is required
+		}
 		if err != nil {
 			return tree.Tree{}, err
 		}

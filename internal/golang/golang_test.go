@@ -159,6 +159,8 @@ func TestWantedGo(t *testing.T) {
 		{"1.26", "", "go1.26.x"},
 		{"1.26rc1", "", "go1.26rc1"},
 		{"1.26", "go1.26.1-custom", "go1.26.1"},
+		{"1.26", "go1.25.4", "go1.26.x"},
+		{"1.26.3", "go1.26.1", "go1.26.3"},
 	} {
 		if got, err := wantedGo(&gosum.Mod{Go: c.line, Toolchain: c.toolchain}); err != nil || got != c.want {
 			t.Errorf("%+v: got %q, %v", c, got, err)
@@ -256,8 +258,13 @@ func (p *project) sees(i int, dir string) string {
 // TestBuildWhole: where dependencies cannot be compiled apart, there is one action, without a cache server.
 func TestBuildWhole(t *testing.T) {
 	for name, edit := range map[string]func(p *project){
-		"local replacement": func(p *project) { p.src["go.mod"] += "replace github.com/Azure/x => ./internal/x\n" },
-		"old Go":            func(p *project) { p.src["go.mod"] = strings.Replace(p.src["go.mod"], "go1.25.14", "go1.23.4", 1) },
+		"local replacement": func(p *project) {
+			p.src["go.mod"] += "replace github.com/Azure/x => ./internal/x\n"
+			p.src["internal/x/go.mod"], p.src["internal/x/sub/sub.go"] = "module github.com/Azure/x\n", "package sub\n"
+		},
+		"old Go": func(p *project) {
+			p.src["go.mod"] = strings.NewReplacer("1.25.0", "1.23.0", "go1.25.14", "go1.23.4").Replace(p.src["go.mod"])
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProject(t)

@@ -26,8 +26,9 @@ func Natives() []engine.NativeDef {
 }
 
 // zipDef unpacks a module zip to its place in a module cache, with the hash that the go command compares with go.sum.
-// The zip itself is left out: the go command needs it only for `go mod verify`.
-var zipDef = engine.NativeDef{Name: "go-mod-zip", Version: 1, Run: unpackZip}
+// The zip itself is left out: the go command needs it only for `go mod verify`. Nothing is executable, whatever the zip
+// says, and there are no empty directories.
+var zipDef = engine.NativeDef{Name: "go-mod-zip", Version: 2, Run: unpackZip}
 
 // cacheDef puts unpacked modules and go.mod files together.
 var cacheDef = engine.NativeDef{Name: "go-mod-cache", Version: 1, Run: putCache}
@@ -40,25 +41,29 @@ type zipParams struct {
 
 // ModulesOptions says which module cache to make.
 type ModulesOptions struct {
-	Dir     engine.Static // the project: go.mod and go.sum at its root
+	Dir     engine.Static // the project: go.work, or go.mod and go.sum, at its root
 	Without []string      // paths of modules that the caller puts somewhere else
+	NoWork  bool          // go.work does not count
 }
 
 // Modules is the step whose tree serves as GOMODCACHE: every module for which go.sum has the hash of a zip, and every
-// go.mod file. Nothing is resolved: what go.sum does not name is not there.
+// go.mod file; with a go.work, those of all its modules. Nothing is resolved: what no go.sum names is not there.
 func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Static, error) {
-	b, err := ask.Read(ctx, o.Dir, "go.sum")
+	p, err := readProject(ctx, ask, o.Dir, !o.NoWork)
 	if err != nil {
-		return engine.Static{}, diag.Inputf("lock-missing", "cannot read `go.sum` of %s", o.Dir.Label()).Because(err)
+		return engine.Static{}, err
 	}
-	sums, err := gosum.Parse("go.sum", b)
-	if err != nil {
+	return p.modules(o)
+}
+
+func (p *goProject) modules(o ModulesOptions) (engine.Static, error) {
+	if err := p.complete(o.Dir); err != nil {
 		return engine.Static{}, err
 	}
 	var mods []string
 	var files, zips []engine.Static
-	for _, s := range sums {
-		if slices.Contains(o.Without, s.Path) {
+	for _, s := range p.sums {
+		if _, local := p.dirs[s.Path]; local || slices.Contains(o.Without, s.Path) {
 			continue
 		}
 		a, where, err := artifact(s)
@@ -69,8 +74,8 @@ func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Sta
 			mods, files = append(mods, where), append(files, engine.Fetch(a))
 			continue
 		}
-		p := zipParams{s.Path, s.Version, s.Hash.String()}
-		zips = append(zips, engine.NativeStatic(a.String(), zipDef, p, engine.Fetch(a)))
+		zip := zipParams{s.Path, s.Version, s.Hash.String()}
+		zips = append(zips, engine.NativeStatic(a.String(), zipDef, zip, engine.Fetch(a)))
 	}
 	return engine.NativeStatic("Go modules", cacheDef, mods, slices.Concat(files, zips)...), nil
 }
@@ -112,7 +117,13 @@ func unpackZip(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 		return tree.Tree{}, fmt.Errorf("%s %s: %w", p.Path, p.Version, err)
 	}
 	b := tree.NewBuilder()
-	if err := b.Tree(dir+"@"+version, files); err != nil {
+	err = tree.Walk(ctx, c.Store, files, func(at string, e tree.Entry) error {
+		if e.Kind != tree.KindFile {
+			return nil
+		}
+		return b.File(path.Join(dir+"@"+version, at), e.Digest, false)
+	})
+	if err != nil {
 		return tree.Tree{}, err
 	}
 	info, err := json.Marshal(struct{ Version string }{p.Version})

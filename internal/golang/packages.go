@@ -18,7 +18,6 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
-	"hewn.example/hewn/internal/lock/gosum"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/tree"
 )
@@ -35,7 +34,7 @@ type scanner struct {
 	ctx     context.Context
 	ask     *engine.Ask
 	src     engine.Static
-	mod     *gosum.Mod
+	project *goProject
 	build   build.Context
 	seen    map[string]bool // directories
 	files   map[string]bool
@@ -43,9 +42,9 @@ type scanner struct {
 }
 
 // scan gives the closure of the package in directory pkg ("./cmd/server").
-func scan(ctx context.Context, ask *engine.Ask, o BuildOptions, mod *gosum.Mod, p platform.Platform) (closure, error) {
+func scan(ctx context.Context, ask *engine.Ask, o BuildOptions, project *goProject, p platform.Platform) (closure, error) {
 	s := &scanner{
-		ctx: ctx, ask: ask, src: o.Source, mod: mod,
+		ctx: ctx, ask: ask, src: o.Source, project: project,
 		build: buildContext(p, o.Env),
 		seen:  map[string]bool{}, files: map[string]bool{}, imports: map[string]bool{},
 	}
@@ -157,8 +156,8 @@ func (s *scanner) imported(name string) error {
 		s.imports["runtime/cgo"] = true
 		return nil
 	}
-	if mod, ok := s.mod.ModuleOf(name); ok && mod == s.mod.Path {
-		return s.dir(path.Clean("./" + strings.TrimPrefix(strings.TrimPrefix(name, mod), "/")))
+	if dir, ok := s.project.moduleDir(name); ok {
+		return s.dir(dir)
 	}
 	s.imports[name] = true
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"go/version"
 	"path"
 	"strings"
 
@@ -27,14 +28,18 @@ type toolchainParams struct {
 	Version string `json:"version"`
 }
 
-// Toolchain is the Go that the project asks for: its `toolchain` line, else its `go` line. Its tree has /usr/local/go
+// Toolchain is the Go that the project asks for, in go.work if it has one: the newer of its `toolchain` and `go` lines. Its tree has /usr/local/go
 // and links in /usr/local/bin. A go line without a patch (`go 1.26`) means the newest of that line when it was pinned.
 func Toolchain(ctx context.Context, ask *engine.Ask, dir engine.Static) (engine.Static, error) {
-	mod, err := readMod(ctx, ask, dir)
+	p, err := readProject(ctx, ask, dir, true)
 	if err != nil {
 		return engine.Static{}, err
 	}
-	want, err := wantedGo(mod)
+	return p.toolchain(ctx, ask)
+}
+
+func (p *goProject) toolchain(ctx context.Context, ask *engine.Ask) (engine.Static, error) {
+	want, err := p.wantedGo()
 	if err != nil {
 		return engine.Static{}, err
 	}
@@ -61,12 +66,12 @@ func readMod(ctx context.Context, ask *engine.Ask, dir engine.Static) (*gosum.Mo
 // wantedGo gives what to ask for: an exact release ("go1.24.6"), or a line ("go1.26.x").
 func wantedGo(m *gosum.Mod) (string, error) {
 	want := m.Toolchain
-	if want == "" {
-		if m.Go == "" {
-			return "", diag.Inputf("go-version", "go.mod names no version of Go").At(diag.Position{File: "go.mod", Key: "go"}).
-				Hint("run `go get go@latest` in the project")
-		}
-		want = "go" + m.Go
+	if want == "" && m.Go == "" {
+		return "", diag.Inputf("go-version", "go.mod names no version of Go").At(diag.Position{File: "go.mod", Key: "go"}).
+			Hint("run `go get go@latest` in the project")
+	}
+	if m.Go != "" && (want == "" || version.Compare(want, "go"+m.Go) < 0) {
+		want = "go" + m.Go // the go command passes over a toolchain line that is older
 	}
 	want, _, _ = strings.Cut(want, "-") // a suffix names a distribution's own build
 	want, _, _ = strings.Cut(want, "+")

@@ -112,13 +112,7 @@ func ParseMod(file string, b []byte) (*Mod, error) {
 		err = errors.New("there is no module line")
 	}
 	if err != nil {
-		p := diag.Inputf("lock-value", "malformed go.mod").At(diag.Position{File: file})
-		var list modfile.ErrorList
-		if errors.As(err, &list) && len(list) > 0 {
-			p.Pos.Line, p.Pos.Col = list[0].Pos.Line, list[0].Pos.LineRune
-			return nil, p.Because(list[0].Err)
-		}
-		return nil, p.Because(err)
+		return nil, malformed("go.mod", file, err)
 	}
 	m := &Mod{Path: f.Module.Mod.Path}
 	if f.Go != nil {
