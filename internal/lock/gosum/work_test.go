@@ -2,6 +2,7 @@ package gosum
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -55,4 +56,22 @@ func FuzzParseWork(f *testing.F) {
 			t.Errorf("%v is no Problem", err)
 		}
 	})
+}
+
+// BenchmarkParse shows that time grows with the number of lines and no faster.
+func BenchmarkParse(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, "m%d.example/x v1.0.%d h1:NqM8EUOU14njkJ3fqMW+pc6Ldnwhi/IjpwHt7yyuwOQ=\n", i, i%50)
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Parse("go.sum", []byte(text.String())); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/line")
+		})
+	}
 }

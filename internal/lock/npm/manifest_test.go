@@ -1,0 +1,33 @@
+package npm
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"hewn.example/hewn/internal/diag"
+)
+
+func TestParseManifest(t *testing.T) {
+	m, err := ParseManifest("package.json", []byte(`{"dependencies": {"a": "^1"}, "devDependencies": {"b": "2"}, "workspaces": {"packages": ["x/*"]},
+		"overrides": {"c@1": {"d": "2", "@s/e@^1": "3"}}, "version": 7, "bin": 3}`))
+	if err != nil || m.Wants["a"] != "^1" || m.Wants["b"] != "2" || strings.Join(m.Workspaces, " ") != "x/*" ||
+		!m.Overridden["c"] || !m.Overridden["d"] || !m.Overridden["@s/e"] || m.Overridden["a"] {
+		t.Errorf("got %+v, %v", m, err)
+	}
+	for in, want := range map[string]string{"{\n\"a\" 1}": "package.json:2", `{"dependencies": []}`: "cannot read the dependencies"} {
+		if _, err := ParseManifest("package.json", []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func FuzzParseManifest(f *testing.F) {
+	f.Add([]byte(`{"dependencies": {"a": "^1"}, "workspaces": ["x/*"], "overrides": {"c@1": {"d": "2"}}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p *diag.Problem
+		if _, err := ParseManifest("package.json", b); err != nil && !errors.As(err, &p) {
+			t.Errorf("%v is no Problem", err)
+		}
+	})
+}
