@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// JoinFields is a line of a lock file: fields separated by spaces. A field with a space, a quote, a `#` or a control
+// JoinFields is a line of a lock file: fields separated by spaces. A field with a space, a quote, a `#`, a backslash or a control
 // character is quoted as in Go.
 func JoinFields(fields []string) string {
 	out := make([]string, len(fields))

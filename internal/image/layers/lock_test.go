@@ -26,7 +26,7 @@ layer python-often
   /venv/lib/a-[0-9]*.dist-info
   "/venv/lib/b c"
   "/venv/lib/new\nline"
-  /venv/lib/ü\*
+  "/venv/lib/ü\\*"
 
 image "other image" budget=1
 layer image
