@@ -6,6 +6,7 @@ package cargo
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 
 	"hewn.example/hewn/internal/diag"
@@ -72,14 +73,15 @@ type Source struct {
 	Commit string  // of Git; empty where a dependency names its source
 }
 
-// defaultIndex is how the path of the default registry's index ends. This is the form by which it is known: cargo writes
-// one fixed line for it, and always as a git index, even where it asks a sparse one or a mirror.
-const defaultIndex = "/registry-index"
+// defaultIndexOf has the repositories of git indexes that the makers of Rust keep: `/rust-lang/<registry>-index`. There is
+// one, that of the default registry. This is the form by which it is known, since no host is named here; cargo writes one
+// fixed line for it, and always as a git index, even where it asks a sparse one or a mirror.
+var defaultIndexOf = regexp.MustCompile(`/rust-lang/[^/]+-index$`)
 
 // Default says that s is the registry that cargo uses where nothing else is said. In a lock whose hosts were replaced by
 // identities, which nobody dials, any git index stands for it.
 func (s Source) Default() bool {
-	return s.Kind == Registry && (strings.HasSuffix(s.URL, defaultIndex) || s.Identity())
+	return s.Kind == Registry && (defaultIndexOf.MatchString(s.URL) || s.Identity())
 }
 
 // Identity says that the host is one below .example: a name in the place of an address.

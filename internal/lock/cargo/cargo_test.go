@@ -202,12 +202,13 @@ func BenchmarkRead(b *testing.B) {
 
 func TestDefault(t *testing.T) {
 	for text, want := range map[Source]bool{
-		{Kind: Registry, URL: "https://127.0.0.1/rust/registry-index"}:   true,
-		{Kind: Registry, URL: "https://crates.example/index"}:             true,
-		{Kind: Registry, URL: "https://127.0.0.1/index"}:                  false,
-		{Kind: Sparse, URL: "https://crates.example/index/"}:              false,
-		{Kind: Git, URL: "https://forge.example/rust/registry-index"}:    false,
-		{Kind: Registry, URL: "https://127.0.0.1/rust/registry-index-2"}: false,
+		{Kind: Registry, URL: "https://127.0.0.1/rust-lang/some.registry-index"}: true,
+		{Kind: Registry, URL: "https://crates.example/index"}:                    true,
+		{Kind: Registry, URL: "https://127.0.0.1/index"}:                         false,
+		{Kind: Sparse, URL: "https://crates.example/index/"}:                     false,
+		{Kind: Git, URL: "https://forge.example/rust-lang/registry-index"}:       false,
+		{Kind: Registry, URL: "https://127.0.0.1/rust-lang/registry-index-2"}:    false,
+		{Kind: Registry, URL: "https://127.0.0.1/team/registry-index"}:           false,
 	} {
 		if got := text.Default(); got != want {
 			t.Errorf("%s: got %v", text, got)
