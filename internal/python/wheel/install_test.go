@@ -1,6 +1,7 @@
 package wheel
 
 import (
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
@@ -124,6 +125,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"wrong hash", record("demo/__init__.py,sha256=" + strings.Repeat("A", 43) + ",6\n"), "`demo/__init__.py` does not have the hash that RECORD gives: want sha256 0000"},
 		{"hash of another kind", record(ok512), ""},
+		{"hash in hexadecimal, as some tools write it", record(fmt.Sprintf("demo/__init__.py,sha256=%x,6\n", sha256.Sum256([]byte("x = 1\n")))), ""},
+		{"wrong hash in hexadecimal", record("demo/__init__.py,sha256=" + strings.Repeat("ab", 32) + ",6\n"), "does not have the hash that RECORD gives: want sha256 abab"},
 		{"wrong hash of another kind", record(strings.Replace(ok512, "=", "=AA", 1)), "does not have the hash that RECORD gives: want sha512"},
 		{"weak hash", record("demo/__init__.py,md5=AAAA,6\n"), "RECORD: `demo/__init__.py`: hashes of kind \"md5\" are not accepted"},
 		{"no hash", record("demo/__init__.py,nothing,6\n"), "\"nothing\" is not a hash"},

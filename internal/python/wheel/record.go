@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/csv"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"slices"
@@ -67,8 +68,13 @@ func parseSum(s string) (sum, error) {
 		return sum{}, fmt.Errorf("%q is not a hash", s)
 	}
 	alg = strings.ToLower(alg)
-	if alg != "sha256" && newHash(alg) == nil {
+	h := newHash(alg)
+	if h == nil {
 		return sum{}, fmt.Errorf("hashes of kind %q are not accepted", alg)
+	}
+	// Some tools write hexadecimal digits, which are base64 as well, but of more bytes than the hash has.
+	if hexed, err := hex.DecodeString(text); err == nil && len(hexed) == h.Size() {
+		raw = hexed
 	}
 	return sum{alg, raw}, nil
 }
