@@ -175,33 +175,32 @@ func (c *command) buildImage(ctx context.Context, p *place, st *disk.Store) (*ma
 		trees = append(trees, res.tree)
 	}
 	c.flags.plat = c.flags.plats[0]
-	whole := trees[0]
-	var err error
-	if len(trees) > 1 {
-		if whole, err = oci.Join(ctx, st, trees...); err != nil {
-			return nil, err
-		}
+	if len(trees) == 1 {
+		return m, nil
 	}
-	if m.layout, err = oci.Open(ctx, st, whole); err != nil {
+	whole, err := oci.Join(ctx, st, trees...)
+	if err != nil {
 		return nil, err
 	}
-	m.made, err = oci.Describe(ctx, st, whole)
-	return m, err
+	return m, m.read(ctx, st, whole)
 }
 
-// weigh adds the image of one platform to the history of its target, and finds what the way from the version before
+// read reads a layout that is the image, or that of one platform of it.
+func (m *madeImage) read(ctx context.Context, st *disk.Store, layout tree.Tree) (err error) {
+	if m.layout, err = oci.Open(ctx, st, layout); err == nil {
+		m.made, err = oci.Describe(ctx, st, layout)
+	}
+	return err
+}
+
+// weigh reads the image of one platform and adds the image of one platform to the history of its target, and finds what the way from the version before
 // costs. An image that is the last one of its history already changes nothing.
 func (c *command) weigh(ctx context.Context, p *place, st *disk.Store, m *madeImage, layout tree.Tree) error {
-	d, err := oci.Describe(ctx, st, layout)
-	if err != nil {
+	if err := m.read(ctx, st, layout); err != nil {
 		return err
 	}
-	image := d.Platforms[0]
-	opened, err := oci.Open(ctx, st, layout)
-	if err != nil {
-		return err
-	}
-	now := layers.Entry{Label: label(opened.Images[0], image.Root), Root: image.Root, Manifest: image.Manifest,
+	image := m.made.Platforms[0]
+	now := layers.Entry{Label: label(m.layout.Images[0], image.Root), Root: image.Root, Manifest: image.Manifest,
 		Platform: image.Platform.String()}
 	for _, l := range image.Layers {
 		now.Layers = append(now.Layers, layers.LayerSize{Digest: l.Digest, Size: l.Size})
