@@ -281,10 +281,10 @@ func (b *builder) file(r io.Reader, size int64) (*digest.Digest, error) {
 
 // ingest keeps what r gives and tells a failed read, which is the archive's fault, from a failed write.
 func (b *builder) ingest(r io.Reader) (digest.Digest, error) {
-	t := &readTracker{r: r}
+	t := &ReadTracker{R: r}
 	d, err := b.st.Ingest(b.ctx, t)
-	if t.err != nil {
-		return d, t.err
+	if t.Err != nil {
+		return d, t.Err
 	}
 	if err != nil {
 		err = storeError{err}
@@ -292,16 +292,17 @@ func (b *builder) ingest(r io.Reader) (digest.Digest, error) {
 	return d, err
 }
 
-// readTracker remembers the error of its reader.
-type readTracker struct {
-	r   io.Reader
-	err error
+// ReadTracker remembers the error of its reader, so that a broken stream can be told from a store that cannot be written.
+type ReadTracker struct {
+	R   io.Reader
+	Err error // other than io.EOF
 }
 
-func (t *readTracker) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
+// Read implements io.Reader.
+func (t *ReadTracker) Read(p []byte) (int, error) {
+	n, err := t.R.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		t.err = err
+		t.Err = err
 	}
 	return n, err
 }

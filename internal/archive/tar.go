@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -98,6 +99,50 @@ func entryError(entry string, err error) error {
 		return refuse(entry, ErrTruncated)
 	}
 	return refuse(entry, err)
+}
+
+// Keep puts the content of the entry at hand into the store.
+type Keep func() (digest.Digest, error)
+
+// EachEntry calls f for each entry of a plain tar stream, within limits. It is for formats that have rules of
+// their own about names and kinds; f checks them, and keeps what it wants.
+func EachEntry(ctx context.Context, r io.Reader, st Store, lim Limits, f func(h *tar.Header, keep Keep) error) error {
+	const small = 256 << 10 // stored in one piece, which is cheaper
+	lim = lim.orDefault()
+	left := lim.Bytes
+	tr := tar.NewReader(r)
+	for n := 1; ; n++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n > lim.Entries {
+			return fmt.Errorf("more than %d entries", lim.Entries)
+		}
+		err = f(h, func() (digest.Digest, error) {
+			if h.Size > left || h.Size > lim.File {
+				return digest.Digest{}, ErrTooLarge
+			}
+			left -= h.Size
+			if h.Size > small {
+				return st.Ingest(ctx, tr)
+			}
+			b := make([]byte, h.Size)
+			if _, err := io.ReadFull(tr, b); err != nil {
+				return digest.Digest{}, err
+			}
+			return st.Put(ctx, b)
+		})
+		if err != nil {
+			return fmt.Errorf("entry %q: %w", h.Name, err)
+		}
+	}
 }
 
 // WalkTar calls f for each regular file of a plain tar stream, with its clean path, without keeping anything. The

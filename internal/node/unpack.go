@@ -76,8 +76,8 @@ func unpack(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	}
 	defer plain.Close()
 
-	u := unpacker{ctx: ctx, store: c.Store, files: map[string]packed{}, left: archive.DefaultLimits.Bytes}
-	if err := u.read(tar.NewReader(plain)); err != nil {
+	u := unpacker{ctx: ctx, store: c.Store, files: map[string]packed{}}
+	if err := archive.EachEntry(ctx, plain, c.Store, archive.Limits{}, u.entry); err != nil {
 		return tree.Tree{}, broken(name, err)
 	}
 	return u.finish(name, p)
@@ -194,35 +194,12 @@ func tarball(ctx context.Context, c engine.NativeCall, file string) (string, dig
 }
 
 type unpacker struct {
-	ctx     context.Context
-	store   store.Store
-	files   map[string]packed
-	left    int64 // bytes that may still be unpacked
-	entries int
+	ctx   context.Context
+	store store.Store
+	files map[string]packed
 }
 
-func (u *unpacker) read(tr *tar.Reader) error {
-	for {
-		if err := u.ctx.Err(); err != nil {
-			return context.Cause(u.ctx)
-		}
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if u.entries++; u.entries > archive.DefaultLimits.Entries {
-			return fmt.Errorf("more than %d entries", archive.DefaultLimits.Entries)
-		}
-		if err := u.entry(tr, h); err != nil {
-			return fmt.Errorf("entry %q: %w", h.Name, err)
-		}
-	}
-}
-
-func (u *unpacker) entry(tr *tar.Reader, h *tar.Header) error {
+func (u *unpacker) entry(h *tar.Header, keep archive.Keep) error {
 	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir {
 		return nil // npm leaves out links and whatever else a package cannot hold
 	}
@@ -254,29 +231,12 @@ func (u *unpacker) entry(tr *tar.Reader, h *tar.Header) error {
 		}
 		to = ignore
 	}
-	if h.Size > u.left || h.Size > archive.DefaultLimits.File {
-		return archive.ErrTooLarge
-	}
-	u.left -= h.Size
-	d, err := keep(u.ctx, u.store, tr, h.Size)
+	d, err := keep()
 	if err != nil {
 		return err
 	}
 	u.files[to] = packed{d, h.Mode&0o111 != 0}
 	return nil
-}
-
-// keep stores a file of known size; small ones in one piece, which is cheaper.
-func keep(ctx context.Context, s store.Blobs, r io.Reader, size int64) (digest.Digest, error) {
-	const small = 256 << 10
-	if size > small {
-		return s.Ingest(ctx, r)
-	}
-	b := make([]byte, size)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return digest.Digest{}, err
-	}
-	return s.Put(ctx, b)
 }
 
 var windowsHashBang = regexp.MustCompile(`^(#![^\n]+)\r\n`)

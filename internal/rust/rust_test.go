@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"hewn.example/hewn/internal/archive"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/lock/cargo"
 	"hewn.example/hewn/internal/store"
@@ -246,7 +247,7 @@ func FuzzUnpack(f *testing.F) {
 		f.Add([]byte(oracleCases[name].crates[0].pack(f)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		u := unpacker{ctx: t.Context(), store: memory.New(), prefix: "leaf-1.0.0", files: files{}, left: 1 << 20}
+		u := unpacker{ctx: t.Context(), store: memory.New(), prefix: "leaf-1.0.0", files: files{}, limits: archive.Limits{Bytes: 1 << 20}}
 		if err := u.archive(bytes.NewReader(b), "leaf-1.0.0.crate"); err != nil {
 			return
 		}
@@ -288,7 +289,7 @@ func BenchmarkUnpack(b *testing.B) {
 	packed := c.pack(b)
 	b.SetBytes(int64(41 * len(text)))
 	for b.Loop() {
-		u := unpacker{ctx: b.Context(), store: memory.New(), prefix: "leaf-1.0.0", files: files{}, left: 1 << 30}
+		u := unpacker{ctx: b.Context(), store: memory.New(), prefix: "leaf-1.0.0", files: files{}, limits: archive.Limits{Bytes: 1 << 30}}
 		if err := u.archive(bytes.NewReader(packed), "leaf-1.0.0.crate"); err != nil {
 			b.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func unpack(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 		return tree.Tree{}, err
 	}
 	defer raw.Close()
-	u := unpacker{ctx: ctx, store: c.Store, prefix: p.Name + "-" + p.Version, files: files{}, left: archive.DefaultLimits.Bytes}
+	u := unpacker{ctx: ctx, store: c.Store, prefix: p.Name + "-" + p.Version, files: files{}}
 	if err := u.archive(raw, in.Files[0].Name); err != nil {
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 			return tree.Tree{}, err
@@ -110,13 +110,12 @@ func (f files) tree(ctx context.Context, s store.Store, sum string, dirs []strin
 }
 
 type unpacker struct {
-	ctx     context.Context
-	store   store.Store
-	prefix  string // the one directory at the archive's top
-	files   files
-	dirs    []string
-	left    int64 // bytes that may still be unpacked
-	entries int
+	ctx    context.Context
+	store  store.Store
+	prefix string // the one directory at the archive's top
+	files  files
+	dirs   []string
+	limits archive.Limits
 }
 
 func (u *unpacker) archive(raw io.Reader, name string) error {
@@ -125,28 +124,10 @@ func (u *unpacker) archive(raw io.Reader, name string) error {
 		return err
 	}
 	defer plain.Close()
-	tr := tar.NewReader(plain)
-	for {
-		if u.ctx.Err() != nil {
-			return context.Cause(u.ctx)
-		}
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if u.entries++; u.entries > archive.DefaultLimits.Entries {
-			return fmt.Errorf("more than %d entries", archive.DefaultLimits.Entries)
-		}
-		if err := u.entry(tr, h); err != nil {
-			return fmt.Errorf("entry %q: %w", h.Name, err)
-		}
-	}
+	return archive.EachEntry(u.ctx, plain, u.store, u.limits, u.entry)
 }
 
-func (u *unpacker) entry(tr *tar.Reader, h *tar.Header) error {
+func (u *unpacker) entry(h *tar.Header, keep archive.Keep) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
@@ -180,24 +161,7 @@ func (u *unpacker) entry(tr *tar.Reader, h *tar.Header) error {
 	if !vendored(to) || path.Base(to) == ".cargo-ok" { // the latter is cargo's mark of what it has unpacked
 		return nil
 	}
-	if h.Size > u.left || h.Size > archive.DefaultLimits.File {
-		return archive.ErrTooLarge
-	}
-	u.left -= h.Size
-	d, err := keep(u.ctx, u.store, tr, h.Size)
+	d, err := keep()
 	u.files[to] = file{d, h.Mode&0o100 != 0}
 	return err
-}
-
-// keep stores a file of known size; small ones in one piece, which is cheaper.
-func keep(ctx context.Context, s store.Blobs, r io.Reader, size int64) (digest.Digest, error) {
-	const small = 256 << 10
-	if size > small {
-		return s.Ingest(ctx, r)
-	}
-	b := make([]byte, size)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return digest.Digest{}, err
-	}
-	return s.Put(ctx, b)
 }

@@ -333,11 +333,11 @@ func splitName(p string) ([]string, error) {
 func (u *unpacker) keep(r io.Reader, size int64) (*digest.Digest, error) {
 	d := new(digest.Digest)
 	if size > smallFile {
-		t := &readTracker{r: r}
+		t := &archive.ReadTracker{R: r}
 		got, err := u.st.Ingest(u.ctx, t)
 		switch {
-		case t.err != nil:
-			return nil, t.err
+		case t.Err != nil:
+			return nil, t.Err
 		case err != nil:
 			return nil, storeError{err}
 		case got.Size() != size:
@@ -359,18 +359,4 @@ func (u *unpacker) keep(r io.Reader, size int64) (*digest.Digest, error) {
 		return nil
 	})
 	return d, nil
-}
-
-// readTracker remembers the error of its reader, which is the layer's fault and not the store's.
-type readTracker struct {
-	r   io.Reader
-	err error
-}
-
-func (t *readTracker) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		t.err = err
-	}
-	return n, err
 }
