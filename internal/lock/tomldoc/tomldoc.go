@@ -227,6 +227,8 @@ func (b *builder) header(n *unstable.Node, list bool) error {
 			switch {
 			case e.aot && !last:
 				t = e.value.Items[len(e.value.Items)-1].Table
+			case e.value.Kind == Object && !last && e.value.Table.closed && !e.value.Table.defined:
+				t = e.value.Table // made by dotted keys: it may get tables below it, but not be opened again
 			case e.value.Kind == Object && !e.value.Table.closed && !(last && e.value.Table.defined):
 				t = e.value.Table
 				t.defined = t.defined || last

@@ -69,6 +69,11 @@ k = "v"
 n = "2"
 [[list.inner]]
 [[list.inner]]
+[dotted]
+m.n = 1
+[dotted.m.o]
+p = 2
+[dotted.m.q]
 `
 
 func TestSameAsDecoder(t *testing.T) {
@@ -94,6 +99,8 @@ func TestRefusals(t *testing.T) {
 		"a = {b = 1}\na.c = 2": "f:2:1: `a`: the key is defined twice",
 		"a = {b = 1}\n[a.c]":   "f:2:2: `a`: the key is defined twice",
 		"a.b = 1\n[a]":         "f:2:2: `a`: the key is defined twice",
+		"a.b.c = 1\n[a.b]":     "f:2:4: `b`: the key is defined twice",
+		"[t]\na.b = 1\n[t.a]":  "f:3:4: `a`: the key is defined twice",
 		"a = \"x":              "f:1:6: is not TOML",
 		"\n\nb = ":             "f:3:4: is not TOML",
 		"= 1":                  "f:1:1: is not TOML",
