@@ -26,6 +26,7 @@ type Request struct {
 	NoBuild     []string // packages that must not be built
 	// NoBuildAll says that no package may be built, but for editable ones.
 	NoBuildAll bool
+	Only       []string // nothing but these packages and what they need; empty: all
 }
 
 // Selected is one package to install, and the file to install it from.
@@ -58,6 +59,9 @@ func Select(l *uv.Lock, r Request) ([]Selected, error) {
 	if err := s.run(); err != nil {
 		return nil, err
 	}
+	if err := s.narrow(r.Only); err != nil {
+		return nil, err
+	}
 	var wanted []*uv.Package
 	for i := range l.Packages { // in the lock's order, so that of several errors always the same one is told
 		p := &l.Packages[i]
@@ -78,6 +82,28 @@ func Select(l *uv.Lock, r Request) ([]Selected, error) {
 		slices.Sort(out[i].Extras)
 	}
 	return out, nil
+}
+
+// narrow keeps of the packages that are needed those that are named, and what they need.
+func (s *selection) narrow(only []string) error {
+	if len(only) == 0 {
+		return nil
+	}
+	all := s.need
+	s.need = map[*uv.Package]map[string]bool{}
+	for _, name := range only {
+		found := false
+		for _, p := range s.byName[pep508.Normalise(name)] {
+			for extra := range all[p] {
+				found = true
+				s.add(p, extra)
+			}
+		}
+		if !found {
+			return diag.Inputf("bad-request", "`only` names `%s`, which the environment does not need", name).At(diag.Position{File: s.lock.File})
+		}
+	}
+	return s.run()
 }
 
 func checkPython(l *uv.Lock, full string) error {

@@ -110,6 +110,8 @@ func TestSelect(t *testing.T) {
 		{"extra from sdist", Request{Python: "3.14.8", Platform: arm, Extras: []string{"saml"}}, "app+fast=1-py3-none-any base+more=1-py3-none-any member=build num=2.0-py3-none-any repo=build xml=build"},
 		{"no binary", Request{Python: "3.14.8", Platform: arm, NoBinary: []string{"app"}}, "app+fast=build base+more=1-py3-none-any member=build num=2.0-py3-none-any repo=build"},
 		{"conflicting extra", Request{Python: "3.14.8", Platform: arm, Extras: []string{"cpu"}}, "app+fast=1-py3-none-any base+more=1-py3-none-any member=build num=2.0-py3-none-any repo=build torch=1+cpu-py3-none-any"},
+		{"only one", Request{Python: "3.14.8", Platform: arm, Only: []string{"App"}}, "app+fast=1-py3-none-any base+more=1-py3-none-any"},
+		{"only what is needed", Request{Python: "3.14.8", Platform: arm, Only: []string{"xml"}}, "error: uv.lock: `only` names `xml`, which the environment does not need"},
 		{"both of a conflict", Request{Python: "3.14.8", Platform: arm, Extras: []string{"cpu", "gpu"}}, "error: uv.lock: `conflicts`: extra `cpu` and extra `gpu` exclude one another"},
 		{"no sdist", Request{Python: "3.14.8", Platform: arm, NoBinary: []string{"num"}}, "`num` 2.0 is to be built from source, but the lock has no sdist of it"},
 		{"no wheel", Request{Python: "3.15.0", Platform: amd}, "`speed` 1 has no wheel for Python 3.15.0 on linux/amd64 and no sdist"},

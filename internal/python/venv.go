@@ -31,6 +31,7 @@ type VenvOptions struct {
 
 	Extras        []string                     // of the root project
 	Groups        []string                     // dependency groups; `dev` is not among them unless it stands here
+	Only          []string                     // nothing but these packages and what they need; empty: all
 	NoBinary      []string                     // built from sdist, besides those that tool.uv.no-binary-package names
 	BuildRequires map[string][]string          // build requirements that a package's pyproject.toml forgets, by package
 	Env           map[string]map[string]string // variables for the build of a package, by package
@@ -90,8 +91,12 @@ func newVenv(ctx context.Context, ask *engine.Ask, o VenvOptions) (*venv, error)
 	v.selected, err = v.readLock(ctx, Request{
 		Python: o.Python, Platform: ask.Platform(), Libc: o.Libc, Extras: o.Extras, Groups: o.Groups,
 		NoBinary: v.noBinary(), NoBinaryAll: v.root.tool.noBinary,
-		NoBuild: v.root.tool.noBuildOf, NoBuildAll: v.root.tool.noBuild,
+		NoBuild: v.root.tool.noBuildOf, NoBuildAll: v.root.tool.noBuild, Only: o.Only,
 	})
+	if err == nil && len(o.Only) > 0 && v.lockFile != uvLock {
+		err = diag.Inputf("bad-request", "`only` needs to know what depends on what, which %s does not say", v.lockFile).
+			At(diag.Position{File: v.lockFile}).Hint("lock with uv")
+	}
 	return v, err
 }
 
