@@ -47,6 +47,7 @@ type Ask struct {
 
 	mu       sync.Mutex
 	asked    []asked
+	notes    []string
 	untraced error // a question failed for a reason that may be gone next time: the trace must not be kept
 }
 
@@ -155,6 +156,14 @@ func (a *Ask) Artifacts(ctx context.Context, q pins.Question) ([]source.Artifact
 func (a *Ask) SourceInfo(ctx context.Context, name string) (SourceInfo, error) {
 	v, err := a.ask(ctx, question{kind: askInfo, on: Source(name).n})
 	return v.info, err
+}
+
+// Note tells the person who builds something that is no error: an install script that is skipped. It belongs to the
+// plan's result, and is told again where that is taken from the plan's trace.
+func (a *Ask) Note(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.notes = append(a.notes, fmt.Sprintf(format, args...))
 }
 
 // ask answers q and remembers it.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/event"
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/tree"
@@ -106,6 +107,28 @@ func TestTraces(t *testing.T) {
 			check(t, "planned once more", w.planned.take(), "")
 		})
 	}
+}
+
+// What a plan notes is told when it runs, and again when its trace stands for it.
+func TestNotes(t *testing.T) {
+	w := curiousWorld(t)
+	w.target("app", func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+		s, err := curious(ctx, ask)
+		ask.Note("the script of `%s` is skipped", "a")
+		return s, err
+	})
+	for _, run := range []string{"first", "from the trace"} {
+		w.events.take()
+		w.build(engine.Target("app"))
+		var told []string
+		for _, e := range w.events.take() {
+			if n, ok := e.(event.Note); ok {
+				told = append(told, n.Level+": "+n.Text)
+			}
+		}
+		check(t, run, strings.Join(told, "; "), "info: the script of `a` is skipped")
+	}
+	check(t, "planned", w.planned.take(), "app")
 }
 
 // What is asked about a source's origin is answered without its content, and traced by each of its fields.

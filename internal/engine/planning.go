@@ -78,10 +78,11 @@ func (r *run) makePlan(name string) (Step, error) {
 	key := traceKey(name, identity, cfg.Platform)
 	begin := time.Now()
 	done := event.StepDone{Label: name, Kind: event.KindPlan, Key: key, Cached: true}
-	if s, ok := r.replay(key, w); ok {
+	if t, ok := r.replay(key, w); ok {
 		done.Seconds = time.Since(begin).Seconds()
 		cfg.Events.Emit(done)
-		return s, nil
+		r.tell(t.notes)
+		return t.result, nil
 	}
 	cfg.Events.Emit(event.StepStarted{Label: name, Kind: event.KindPlan, Key: key, At: begin})
 	ask := &Ask{world: w}
@@ -94,24 +95,34 @@ func (r *run) makePlan(name string) (Step, error) {
 		err = fmt.Errorf("the plan returned nothing")
 	}
 	if err == nil && ask.untraced == nil {
-		r.saveTrace(key, &trace{asked: ask.asked, result: s})
+		r.saveTrace(key, &trace{asked: ask.asked, result: s, notes: ask.notes})
 	}
 	done.Cached, done.Seconds, done.Err = false, time.Since(begin).Seconds(), err
 	cfg.Events.Emit(done)
+	if err == nil {
+		r.tell(ask.notes)
+	}
 	return s, err
 }
 
-// replay gives the result of the trace at key if all its questions are still answered the same.
-func (r *run) replay(key string, w world) (Step, bool) {
+// tell passes on what a plan has noted.
+func (r *run) tell(notes []string) {
+	for _, text := range notes {
+		r.e.cfg.Events.Emit(event.Note{Level: "info", Text: text})
+	}
+}
+
+// replay gives the trace at key if all its questions are still answered the same.
+func (r *run) replay(key string, w world) (*trace, bool) {
 	b, ok := r.e.cfg.Traces.LoadTrace(key)
 	if !ok {
-		return Step{}, false
+		return nil, false
 	}
 	t, err := decodeTrace(b)
 	if err != nil || !r.e.knowsNatives(t.nodes) || !t.holds(r.ctx, w) {
-		return Step{}, false
+		return nil, false
 	}
-	return t.result, true
+	return t, true
 }
 
 // knowsNatives says whether this engine has the code of every native step in nodes; an older hewn may have written them.

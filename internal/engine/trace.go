@@ -14,14 +14,15 @@ import (
 
 // A trace is what a plan asked, what it was answered and what it returned. Its file is: the magic line, the SHA-256 of
 // the rest, the number of steps and the steps (those that were asked about and those of the result, in one table), the
-// number of questions and the questions, the place of the result in the table. The last number of the magic line rises
-// whenever any of that changes; a trace that cannot be read is no trace, and the plan runs.
-const traceMagic = "hewn trace 1\n"
+// number of questions and the questions, the place of the result in the table, the notes. The last number of the magic
+// line rises whenever any of that changes; a trace that cannot be read is no trace, and the plan runs.
+const traceMagic = "hewn trace 2\n"
 
 type trace struct {
 	asked  []asked
 	result Step
-	nodes  []*node // of a trace that was read: all steps in it
+	notes  []string // what the plan had to say
+	nodes  []*node  // of a trace that was read: all steps in it
 }
 
 // traceKey is the name under which the trace of a target is kept. identity changes with the plan's code.
@@ -47,6 +48,7 @@ func (t *trace) encode() []byte {
 		q.num(uint64(a.answer.Size()))
 	}
 	q.num(uint64(g.add(t.result.n)))
+	q.texts(t.notes)
 
 	var body writer
 	body.num(uint64(g.n))
@@ -95,7 +97,7 @@ func decodeTrace(b []byte) (*trace, error) {
 		}
 		t.asked = append(t.asked, a)
 	}
-	t.result = Step{pick()}
+	t.result, t.notes = Step{pick()}, r.texts()
 	if r.err == nil && len(r.s) != 0 {
 		r.fail()
 	}
