@@ -322,6 +322,11 @@ func (g *graphWriter) add(root *node) int {
 		}
 		top.n.encode(&g.w)
 		g.w.text(top.n.Label)
+		if top.n.Op == opFetch {
+			g.w.text(top.n.Locked.File)
+			g.w.num(uint64(top.n.Locked.Line))
+			g.w.text(top.n.Locked.Key)
+		}
 		g.w.num(uint64(len(top.n.in)))
 		for _, in := range top.n.in {
 			g.w.num(uint64(g.index[in]))
@@ -338,6 +343,9 @@ func readGraph(r *reader, n int) ([]*node, error) {
 	for range n { // count has seen that n is at most the number of bytes
 		nd := decodeNode(r)
 		nd.Label = r.text()
+		if nd.Op == opFetch {
+			nd.Locked.File, nd.Locked.Line, nd.Locked.Key = r.text(), int(r.num()), r.text()
+		}
 		for range r.count() {
 			i := r.num()
 			if i >= uint64(len(nodes)) {

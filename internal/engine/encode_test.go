@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/pins"
@@ -22,7 +23,8 @@ func everything(t testing.TB) Step {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fetch := Fetch(source.Artifact{Ecosystem: source.NPM, Name: "@a/b", Version: "1", File: "b-1.tgz", Path: "pool/b", URL: "https://r.example/b", Integrity: sum, Size: 1 << 40})
+	fetch := FetchLocked(source.Artifact{Ecosystem: source.NPM, Name: "@a/b", Version: "1", File: "b-1.tgz", Path: "pool/b", URL: "https://r.example/b", Integrity: sum, Size: 1 << 40},
+		diag.Position{File: "app/package-lock.json", Line: 3, Key: "packages.@a/b"})
 	git := Git(source.GitRef{Repo: "upstream:a/b", Rev: "v1", Commit: strings.Repeat("c", 40), Subdir: "sub"})
 	native := Native("unpack", NativeDef{Name: "unpack", Version: 7}, map[string]any{"b": 1, "a": []string{"x"}}, fetch.Step, git.Step)
 	return Run("build", Command{
@@ -52,7 +54,7 @@ func sameStep(t *testing.T, a, b *node) {
 	if a.id != b.id || a.Label != b.Label || a.static != b.static || a.targets != b.targets || len(a.in) != len(b.in) {
 		t.Fatalf("%+v\nwant %+v", b, a)
 	}
-	if a.Op != b.Op || a.Tree != b.Tree || a.Name != b.Name || a.Artifact != b.Artifact || a.Git != b.Git || string(a.Params) != string(b.Params) {
+	if a.Op != b.Op || a.Tree != b.Tree || a.Name != b.Name || a.Artifact != b.Artifact || a.Locked != b.Locked || a.Git != b.Git || string(a.Params) != string(b.Params) {
 		t.Fatalf("%+v\nwant %+v", b, a)
 	}
 	if (a.Command == nil) != (b.Command == nil) {
@@ -272,5 +274,20 @@ func TestPoolAndFlights(t *testing.T) {
 	f.land("a")
 	if again != 1 || !f.join("a", func() {}) {
 		t.Error("land")
+	}
+}
+
+func TestFile(t *testing.T) {
+	src := Source("app")
+	static := func(s Step) Static { st, _ := s.Static(); return st }
+	for want, s := range map[string]Static{
+		"app/go.sum":        src,
+		"app/web/ui/go.sum": static(Sub(Select(Sub(src.Step, "web"), "ui"), "ui")),
+		"app/sub/go.sum":    static(Sub(Remove(src.Step, "x"), "/sub")),
+		"both/go.sum":       static(Merge("both", Part{src.Step, "/a"}, Part{src.Step, "/b"})),
+	} {
+		if got := s.File("go.sum"); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

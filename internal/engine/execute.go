@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/event"
 	"hewn.example/hewn/internal/store"
@@ -62,6 +63,7 @@ func (r *run) perform(t *task, res *result) (err error) {
 			file := tree.File{Name: t.n.Artifact.File, Digest: d}
 			res.output, err = cfg.Store.PutDirectory(r.ctx, &tree.Directory{Files: []tree.File{file}})
 		}
+		err = atLock(t.n, err)
 	case opGit:
 		res.output, err = cfg.Fetcher.FetchGit(r.ctx, t.n.Git)
 	case opNative:
@@ -81,6 +83,22 @@ func (r *run) perform(t *task, res *result) (err error) {
 		err = errors.New("it gave no tree, although it reported no error")
 	}
 	return err
+}
+
+// atLock says of an artifact that could not be fetched where its lock names it.
+func atLock(n *node, err error) error {
+	if err == nil || n.Locked.File == "" || errors.Is(err, context.Canceled) {
+		return err
+	}
+	var p *diag.Problem
+	if !errors.As(err, &p) || error(p) != err {
+		return diag.Failf("fetch-failed", "cannot fetch `%s`", n.Artifact.String()).Because(err).At(n.Locked)
+	}
+	out := *p
+	if out.Pos.File == "" {
+		out.Pos = n.Locked
+	}
+	return &out
 }
 
 func (r *run) runAction(t *task, res *result) error {

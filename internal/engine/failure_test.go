@@ -126,6 +126,11 @@ func TestFailureTexts(t *testing.T) {
 			w.fetcher.content = map[string]string{}
 			return w.target("deps", returns(w.upperStep("install", s)))
 		}},
+		{"locked", func(w *world) engine.Step {
+			s := engine.FetchLocked(w.artifact("gone", "x"), diag.Position{File: "app/go.sum", Line: 7, Key: "gone"}).Step
+			w.fetcher.content = map[string]string{}
+			return w.target("deps", returns(w.upperStep("install", s)))
+		}},
 		{"source", func(w *world) engine.Step { return w.target("t", returns(engine.Sub(engine.Source("none").Step, "x"))) }},
 		{"target", func(w *world) engine.Step { return w.target("t", returns(engine.Sub(engine.Target("none"), "x"))) }},
 		{"sub", func(w *world) engine.Step { return w.target("t", returns(engine.Sub(src, "web/dist"))) }},

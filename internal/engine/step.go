@@ -17,6 +17,7 @@ import (
 	"sort"
 	"strings"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/platform"
@@ -70,6 +71,7 @@ type node struct {
 	Tree     tree.Tree
 	Name     string // of the source, the target or the native step
 	Artifact source.Artifact
+	Locked   diag.Position // of the artifact, in the lock that names it; not part of the identity
 	Git      source.GitRef
 	Params   []byte // canonical JSON
 	Command  *Command
@@ -103,6 +105,36 @@ func Source(name string) Static {
 // Fetch is an artifact: a tree of one file, which has the artifact's file name.
 func Fetch(a source.Artifact) Static {
 	return Static{newStep(&node{Op: opFetch, Artifact: a, Label: "fetch " + a.String()})}
+}
+
+// FetchLocked is Fetch of an artifact that stands in a lock. Where it cannot be had, or is not what the lock says, the
+// error is at that place.
+func FetchLocked(a source.Artifact, at diag.Position) Static {
+	s := Fetch(a)
+	s.n.Locked = at
+	return s
+}
+
+// File names a file of s for people: by its source and its place there, else by what made s.
+func (s Static) File(name string) string {
+	name = path.Clean("/" + name)
+	n := s.n
+	for n.Op == opNative && len(n.in) == 1 {
+		var p algebraParams
+		if err := json.Unmarshal(n.Params, &p); err != nil {
+			break
+		}
+		if n.Name == "sub/v1" && len(p.Paths) == 1 {
+			name = path.Join("/", p.Paths[0], name)
+		} else if n.Name != "select/v1" && n.Name != "remove/v1" {
+			break
+		}
+		n = n.in[0]
+	}
+	if n.Op == opSource {
+		return n.Name + name
+	}
+	return s.Label() + name
 }
 
 // Git is the tree of a commit; ref.Commit must be set.
