@@ -21,51 +21,85 @@ func Parse(file string, b []byte) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.base = skipped
-	chunks, err := r.chunks(text)
+	l := newLock(file, skipped > 0)
+	if top, ok := quick(text, skipped); ok {
+		err = r.plain(l, top)
+	} else {
+		err = r.unusual(l, text, skipped)
+	}
 	if err != nil {
 		return nil, err
 	}
-	for i := range chunks {
-		chunks[i].base += skipped
-	}
-	l := &Lock{
-		File: file, EnvDocument: skipped > 0, importers: map[string]int{}, packages: map[string]int{}, snapshots: map[string]int{},
-		Settings: Settings{AutoInstallPeers: true},
-	}
-	// The version comes first: what follows is read by its rules.
-	if err := r.version(l, chunks); err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	for _, c := range chunks {
-		p, err := r.parse(c)
-		if err != nil {
-			return nil, err
-		}
-		if seen[c.section] && !c.more {
-			return nil, r.problem("lock-value", p.line, c.section, "the key stands twice")
-		}
-		seen[c.section] = true
-		r.within = c.within
-		if err := r.section(l, p); err != nil {
-			return nil, err
-		}
-	}
-	r.base = 0 // what follows knows lines of the file
 	return l, r.check(l)
 }
 
-func (r *reader) version(l *Lock, chunks []chunk) error {
+func newLock(file string, env bool) *Lock {
+	return &Lock{
+		File: file, EnvDocument: env, importers: map[string]int{}, packages: map[string]int{}, snapshots: map[string]int{},
+		Settings: Settings{AutoInstallPeers: true},
+	}
+}
+
+// plain reads a lock that is written as pnpm writes it. The version comes first: what follows is read by its rules.
+func (r *reader) plain(l *Lock, top []pair) error {
+	i := slices.IndexFunc(top, func(p pair) bool { return p.key == "lockfileVersion" })
+	if i < 0 {
+		return r.noVersion()
+	}
+	if err := r.version(l, top[i]); err != nil {
+		return err
+	}
+	if p, twice := repeated(top); twice {
+		return r.problem("lock-value", p.line, p.key, "the key stands twice")
+	}
+	for _, p := range top {
+		if err := r.section(l, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unusual reads a lock with the YAML library, piece by piece.
+func (r *reader) unusual(l *Lock, text []byte, skipped int) error {
+	chunks, err := r.chunks(text, skipped)
+	if err != nil {
+		return err
+	}
 	i := slices.IndexFunc(chunks, func(c chunk) bool { return c.section == "lockfileVersion" })
 	if i < 0 {
-		r.base = 0
-		return r.problem("lock-version", 0, "lockfileVersion", "the lock has no `lockfileVersion`")
+		return r.noVersion()
 	}
 	p, err := r.parse(chunks[i])
 	if err != nil {
 		return err
 	}
+	if err := r.version(l, p); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, c := range chunks {
+		p, err := r.parse(c)
+		if err != nil {
+			return err
+		}
+		if seen[c.section] && !c.more {
+			return r.problem("lock-value", p.line, c.section, "the key stands twice")
+		}
+		seen[c.section] = true
+		r.within = c.within
+		if err := r.section(l, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) noVersion() error {
+	return r.problem("lock-version", 0, "lockfileVersion", "the lock has no `lockfileVersion`")
+}
+
+func (r *reader) version(l *Lock, p pair) error {
 	v, err := r.text(p, "")
 	if err != nil {
 		return err
@@ -198,9 +232,9 @@ func (r *reader) specified(p pair, at string) (specifier, version string, err er
 
 func (r *reader) patches(l *Lock, p pair) error {
 	return r.each(p, func(q pair, at string) error {
-		patch := Patch{Key: q.key, Line: q.at}
-		if s, ok := scalar(q.value); ok {
-			patch.Hash = s
+		patch := Patch{Key: q.key, Line: q.line}
+		if q.value.isText() {
+			patch.Hash = q.value.text
 			l.Patches = append(l.Patches, patch)
 			return nil
 		}
@@ -231,7 +265,7 @@ func (r *reader) importer(l *Lock, p pair, at string) error {
 	if !cleanPath(p.key) {
 		return r.problem("lock-path", p.line, at, "%q is not a clean path below the lock", p.key)
 	}
-	im := Importer{Path: p.key, Line: p.at}
+	im := Importer{Path: p.key, Line: p.line}
 	known, again := l.importers[p.key]
 	if again && r.within {
 		im = l.Importers[known]
@@ -310,7 +344,7 @@ func (r *reader) edges(p pair, at string, importer bool) ([]Dependency, error) {
 	}
 	out := make([]Dependency, 0, len(all))
 	for _, q := range all {
-		d := Dependency{Name: q.key, Line: q.at}
+		d := Dependency{Name: q.key, Line: q.line}
 		var version string
 		if importer {
 			d.Specifier, version, err = r.specified(q, at)
@@ -341,7 +375,7 @@ func (r *reader) pkg(l *Lock, p pair, at string) error {
 	if err != nil {
 		return r.problem("lock-path", p.line, at, "%v", err)
 	}
-	pkg := Package{Key: p.key, Name: name, Version: rest, Line: p.at}
+	pkg := Package{Key: p.key, Name: name, Version: rest, Line: p.line}
 	fields, err := r.pairs(p.value, at)
 	if err != nil {
 		return err
@@ -388,11 +422,11 @@ func (r *reader) field(pkg *Package, f pair, at string) (err error) {
 	case "hasBin":
 		pkg.HasBin, err = r.flag(f, at)
 	case "deprecated":
-		if s, ok := scalar(f.value); ok {
-			pkg.Deprecated = s
+		if f.value.isText() {
+			pkg.Deprecated = f.value.text
 		}
 	case "bundledDependencies":
-		if s, ok := scalar(f.value); ok && (s == "true" || s == "false") {
+		if s := f.value.text; s == "true" || s == "false" {
 			pkg.BundledAll = s == "true"
 			return nil
 		}
@@ -474,7 +508,7 @@ func (r *reader) resolution(res *Resolution, p pair, at string) error {
 }
 
 func (r *reader) snapshot(l *Lock, p pair, at string) error {
-	s := Snapshot{Key: p.key, Line: p.at}
+	s := Snapshot{Key: p.key, Line: p.line}
 	var groups []string
 	s.Package, groups = SplitKey(p.key)
 	for _, g := range groups {

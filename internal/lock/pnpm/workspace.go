@@ -43,7 +43,7 @@ func ParseWorkspace(file string, b []byte) (*Workspace, error) {
 	if _, ok := root.(*ast.CommentGroupNode); ok {
 		root = nil
 	}
-	top, err := r.pairs(root, "")
+	top, err := r.pairs(fromAST(root, 0), "")
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (r *reader) setting(w *Workspace, p pair) (err error) {
 			}
 		}
 	default:
-		w.Others[p.key] = p.at
+		w.Others[p.key] = p.line
 	}
 	return err
 }

@@ -25,15 +25,11 @@ const maxChunk = 8 << 10
 
 type reader struct {
 	file string
-	base int // lines of the file before the chunk that is being read
 	// within says that the chunk goes on with an entry that an earlier one began.
 	within bool
 }
 
 func (r *reader) problem(code string, line int, key, format string, args ...any) *diag.Problem {
-	if line > 0 {
-		line += r.base
-	}
 	return diag.Inputf(code, format, args...).At(diag.Position{File: r.file, Line: line, Key: key})
 }
 
@@ -49,10 +45,10 @@ type chunk struct {
 
 // chunks cuts the lock at its sections, and sections at their entries. What is cut wrongly, since it is written as pnpm
 // never does, is an error when it is read.
-func (r *reader) chunks(text []byte) ([]chunk, error) {
+func (r *reader) chunks(text []byte, skipped int) ([]chunk, error) {
 	var out []chunk
-	cut, line, count := 0, 0, 0 // where the open chunk begins, at which line; lines until now
-	var entry, list string      // the last lines that were indented by two and by four: the importer and its list
+	cut, line, count := 0, skipped, skipped // where the open chunk begins, at which line; lines until now
+	var entry, list string                  // the last lines that were indented by two and by four: the importer and its list
 	flush := func(end int) {
 		if n := len(out); n > 0 {
 			out[n-1].text, out[n-1].base = text[cut:end], line-strings.Count(out[n-1].head, "\n")
@@ -116,16 +112,13 @@ func sectionName(s string) bool {
 
 // parse gives the section of a chunk with its value.
 func (r *reader) parse(c chunk) (pair, error) {
-	r.base = 0
 	if line := tooDeep(c.text); line > 0 {
-		r.base = c.base
-		return pair{}, r.problem("lock-syntax", line, c.section, "collections lie more than %d deep in each other", maxNesting)
+		return pair{}, r.problem("lock-syntax", c.base+line, c.section, "collections lie more than %d deep in each other", maxNesting)
 	}
 	text := c.text
 	if c.head != "" {
 		text = append([]byte(c.head), text...)
 	}
-	r.base = c.base
 	f, err := parseYAML(text)
 	if err != nil {
 		line, why := 1, err.Error()
@@ -136,14 +129,14 @@ func (r *reader) parse(c chunk) (pair, error) {
 				line = min(max(t.Position.Line, 1), bytes.Count(text, []byte("\n"))+1)
 			}
 		}
-		return pair{}, r.problem("lock-syntax", line, c.section, "this is not YAML: %s", why)
+		return pair{}, r.problem("lock-syntax", c.base+line, c.section, "this is not YAML: %s", why)
 	}
 	if len(f.Docs) != 1 {
-		return pair{}, r.problem("lock-syntax", 1, c.section, "this is not one YAML document")
+		return pair{}, r.problem("lock-syntax", c.base+1, c.section, "this is not one YAML document")
 	}
-	top, err := r.pairs(f.Docs[0].Body, "")
+	top, err := r.pairs(fromAST(f.Docs[0].Body, c.base), "")
 	if err == nil && (len(top) != 1 || top[0].key != c.section) {
-		err = r.problem("lock-syntax", 1, c.section, "this is not YAML as pnpm writes it")
+		err = r.problem("lock-syntax", c.base+1, c.section, "this is not YAML as pnpm writes it")
 	}
 	if err != nil {
 		return pair{}, err
@@ -224,111 +217,73 @@ func tooDeep(text []byte) int {
 	return 0
 }
 
-type pair struct {
-	key   string
-	line  int // in the chunk
-	at    int // in the file
-	value ast.Node
-}
-
-func lineOf(n ast.Node) int {
-	if n == nil {
-		return 0
-	}
-	if t := n.GetToken(); t != nil && t.Position != nil {
-		return t.Position.Line
-	}
-	return 0
-}
-
 // pairs gives the entries of a mapping; nothing at all counts as an empty one.
-func (r *reader) pairs(n ast.Node, at string) ([]pair, error) {
-	var values []*ast.MappingValueNode
-	switch n := n.(type) {
-	case nil, *ast.NullNode:
+func (r *reader) pairs(n node, at string) ([]pair, error) {
+	if n.kind == nothing {
 		return nil, nil
-	case *ast.MappingNode:
-		values = n.Values
-	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{n}
-	default:
-		return nil, r.problem("lock-value", lineOf(n), at, "this must be a mapping, not %s", kind(n))
 	}
-	out := make([]pair, 0, len(values))
-	seen := make(map[string]bool, len(values))
-	for _, v := range values {
-		k, ok := scalar(v.Key)
-		if !ok {
-			return nil, r.problem("lock-value", lineOf(v.Key), at, "a key must be text")
-		}
-		if seen[k] {
-			return nil, r.problem("lock-value", lineOf(v.Key), join(at, k), "the key stands twice")
-		}
-		seen[k] = true
-		out = append(out, pair{k, lineOf(v.Key), r.base + lineOf(v.Key), v.Value})
+	if n.kind != mapping {
+		return nil, r.problem("lock-value", n.line, at, "this must be a mapping, not %s", n)
 	}
-	return out, nil
+	if p, twice := repeated(n.pairs); twice {
+		return nil, r.problem("lock-value", p.line, join(at, p.key), "the key stands twice")
+	}
+	return n.pairs, nil
 }
 
-// scalar is the text of a scalar, as it is written where it is no string.
-func scalar(n ast.Node) (string, bool) {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.LiteralNode:
-		if n.Value == nil {
-			return "", true
+// repeated finds a key that stands twice.
+func repeated(pairs []pair) (pair, bool) {
+	const few = 12
+	if len(pairs) <= few {
+		for i := range pairs {
+			for j := range i {
+				if pairs[i].key == pairs[j].key {
+					return pairs[i], true
+				}
+			}
 		}
-		return n.Value.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode, *ast.InfinityNode, *ast.NanNode:
-		if t := n.GetToken(); t != nil {
-			return t.Value, true
-		}
+		return pair{}, false
 	}
-	return "", false
+	seen := make(map[string]bool, len(pairs))
+	for _, p := range pairs {
+		if seen[p.key] {
+			return p, true
+		}
+		seen[p.key] = true
+	}
+	return pair{}, false
 }
 
 func (r *reader) text(p pair, at string) (string, error) {
-	s, ok := scalar(p.value)
-	if !ok {
-		return "", r.problem("lock-value", p.line, join(at, p.key), "this must be text, not %s", kind(p.value))
+	if !p.value.isText() && p.value.text == "" {
+		return "", r.problem("lock-value", p.line, join(at, p.key), "this must be text, not %s", p.value)
 	}
-	return s, nil
+	return p.value.text, nil
 }
 
 func (r *reader) flag(p pair, at string) (bool, error) {
-	b, ok := p.value.(*ast.BoolNode)
-	if !ok {
+	if p.value.kind != truth {
 		return false, r.problem("lock-value", p.line, join(at, p.key), "this must be true or false")
 	}
-	return b.Value, nil
+	return p.value.text == "true", nil
 }
 
 // texts reads a list; a single text is a list of one.
 func (r *reader) texts(p pair, at string) ([]string, error) {
-	if s, ok := scalar(p.value); ok {
-		return []string{s}, nil
+	if p.value.isText() {
+		return []string{p.value.text}, nil
 	}
-	seq, ok := p.value.(*ast.SequenceNode)
-	if !ok {
-		return nil, r.problem("lock-value", p.line, join(at, p.key), "this must be a list, not %s", kind(p.value))
+	if p.value.kind != list {
+		return nil, r.problem("lock-value", p.line, join(at, p.key), "this must be a list, not %s", p.value)
 	}
-	out := make([]string, 0, len(seq.Values))
-	for _, v := range seq.Values {
-		s, ok := scalar(v)
-		if !ok {
-			return nil, r.problem("lock-value", lineOf(v), join(at, p.key), "this must be a list of texts")
+	out := make([]string, 0, len(p.value.items))
+	for _, v := range p.value.items {
+		if !v.isText() {
+			return nil, r.problem("lock-value", v.line, join(at, p.key), "this must be a list of texts")
 		}
-		out = append(out, s)
+		out = append(out, v.text)
 	}
 	return out, nil
-}
-
-func kind(n ast.Node) string {
-	if n == nil {
-		return "nothing"
-	}
-	return "a " + strings.ToLower(n.Type().String())
 }
 
 func join(at, key string) string {
