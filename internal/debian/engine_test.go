@@ -102,6 +102,10 @@ func (p resolving) Artifacts(ctx context.Context, q pins.Question) ([]source.Art
 	return p.r.Resolve(ctx, q)
 }
 
+func (resolving) Lines(context.Context, pins.Question, func(context.Context) ([]string, error)) ([]string, error) {
+	return nil, errors.New("a root observes nothing")
+}
+
 // From the names of packages to a root, through everything but a real sandbox: the resolver answers as in an update.
 func TestRootThroughTheEngine(t *testing.T) {
 	ctx := context.Background()

@@ -40,8 +40,9 @@ type Entry struct {
 }
 
 // Ask is how a plan looks at the world. Every question is remembered together with its answer; on a later run the plan
-// is run again only if some answer differs. Only Static steps can be asked about. Plans should ask about single files,
-// never about a whole source. An Ask may be used from several goroutines and not after its plan has returned.
+// is run again only if some answer differs. Only Static steps can be looked into (Observe says what there is for others).
+// Plans should ask about single files, never about a whole source. An Ask may be used from several goroutines and not
+// after its plan has returned.
 type Ask struct {
 	world world
 
@@ -55,6 +56,8 @@ type Ask struct {
 type world interface {
 	// static evaluates a step that depends on no action.
 	static(ctx context.Context, n *node) (tree.Tree, error)
+	// observed evaluates any step. It is called in an update only.
+	observed(ctx context.Context, n *node) (tree.Tree, error)
 	config() *Config
 }
 
@@ -75,14 +78,15 @@ const (
 	askTree      askKind = 't'
 	askArtifacts askKind = 'a'
 	askInfo      askKind = 'i'
+	askLines     askKind = 'o'
 )
 
 // question is one question as a value that can be written into a trace.
 type question struct {
 	kind askKind
-	on   *node         // what is asked about, a source for askInfo; nil for askArtifacts
+	on   *node         // what is asked about, a source for askInfo, what can tell for askLines; nil for askArtifacts
 	arg  string        // path or pattern
-	pins pins.Question // of askArtifacts
+	pins pins.Question // of askArtifacts and askLines
 }
 
 // answer is what a question gave. text stands for all of it: equal texts are equal answers.
@@ -94,6 +98,7 @@ type answer struct {
 	paths     []string
 	tree      tree.Tree
 	artifacts []source.Artifact
+	lines     []string
 	info      SourceInfo
 	err       error // an answer as well: "there is no such file"
 }
@@ -197,6 +202,9 @@ func reply(ctx context.Context, w world, q question) (answer, error) {
 		}
 		raw, err := json.Marshal(list)
 		return answer{artifacts: list, text: string(raw)}, err
+	}
+	if q.kind == askLines && q.on != nil {
+		return replyLines(ctx, w, q)
 	}
 	if q.on == nil || !q.on.static {
 		return answer{}, errors.New("engine: a plan asked about a step that is not static")

@@ -133,7 +133,7 @@ type Engine struct {
 	broken  map[digest.Digest]*result // the same of steps that failed; nobody takes these for results
 	failed  map[store.Key]*result     // actions and native steps that failed: being pure, they would fail again
 	plans   map[string]Step           // by target
-	targets map[string][]string       // what each planned target refers to
+	targets map[string][]string       // what each target's step refers to, and what its plan observes
 }
 
 // New checks cfg and gives an engine that has evaluated nothing.
@@ -233,12 +233,13 @@ func (e *Engine) remembered(id digest.Digest) *result {
 	return e.memo[id]
 }
 
-// linkTarget notes what a target's step refers to, and gives the cycle that this closes, if it closes one.
+// linkTarget notes what the step of a target, or one that its plan observes, refers to, and gives the cycle that this
+// closes, if it closes one.
 func (e *Engine) linkTarget(name string, s Step) error {
 	refs := targetsOf(s.n)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.targets[name] = refs
+	e.targets[name] = append(slices.Clip(e.targets[name]), refs...)
 	cycle := e.pathTo(name, refs, map[string]bool{})
 	if cycle == nil {
 		return nil

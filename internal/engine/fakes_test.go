@@ -41,6 +41,8 @@ type world struct {
 	sources   map[string]map[string]string
 	infos     map[string]engine.SourceInfo
 	pins      map[string][]source.Artifact
+	lines     map[string][]string // pinned text; what is not there is observed if updating
+	updating  bool
 	plans     map[string]engine.Plan
 	identity  string
 	natives   []engine.NativeDef
@@ -56,7 +58,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, store: memory.New(), traces: &traces{m: map[string][]byte{}}, locks: &keyLocks{},
-		sources: map[string]map[string]string{}, infos: map[string]engine.SourceInfo{}, pins: map[string][]source.Artifact{}, plans: map[string]engine.Plan{}, identity: "1",
+		sources: map[string]map[string]string{}, infos: map[string]engine.SourceInfo{}, pins: map[string][]source.Artifact{}, lines: map[string][]string{}, plans: map[string]engine.Plan{}, identity: "1",
 	}
 	w.executor = &fakeExecutor{store: w.store}
 	w.fetcher = &fakeFetcher{store: w.store, content: map[string]string{}}
@@ -228,6 +230,21 @@ func (p worldPins) Artifacts(_ context.Context, q pins.Question) ([]source.Artif
 		return nil, fmt.Errorf("%s is not pinned", q.Set)
 	}
 	return a, nil
+}
+
+func (p worldPins) Lines(ctx context.Context, q pins.Question, observe func(context.Context) ([]string, error)) ([]string, error) {
+	l, ok := p.w.lines[q.Set]
+	if ok || !p.w.updating {
+		if !ok {
+			return nil, fmt.Errorf("%s is not pinned", q.Set)
+		}
+		return l, nil
+	}
+	l, err := observe(ctx)
+	if err == nil {
+		p.w.lines[q.Set] = l
+	}
+	return l, err
 }
 
 type worldTargets struct{ w *world }

@@ -152,7 +152,21 @@ type planWorld struct {
 
 func (w planWorld) config() *Config { return &w.r.e.cfg }
 
-func (w planWorld) static(ctx context.Context, n *node) (tree.Tree, error) {
+func (w planWorld) static(ctx context.Context, n *node) (tree.Tree, error) { return w.tree(ctx, n) }
+
+func (w planWorld) observed(ctx context.Context, n *node) (tree.Tree, error) {
+	if w.r.prefetch {
+		return tree.Tree{}, fmt.Errorf("%s is to be observed, but this run only fetches", n.Label)
+	}
+	// The plan waits for the targets that n refers to, before it refers to anything by what it returns.
+	if err := w.r.e.linkTarget(w.target, Step{n}); err != nil {
+		return tree.Tree{}, err
+	}
+	return w.tree(ctx, n)
+}
+
+// tree evaluates n as a part of the run.
+func (w planWorld) tree(ctx context.Context, n *node) (tree.Tree, error) {
 	r := w.r
 	r.mu.Lock()
 	t := r.want(n, w.target, true)

@@ -16,7 +16,7 @@ import (
 // the rest, the number of steps and the steps (those that were asked about and those of the result, in one table), the
 // number of questions and the questions, the place of the result in the table, the notes. The last number of the magic
 // line rises whenever any of that changes; a trace that cannot be read is no trace, and the plan runs.
-const traceMagic = "hewn trace 2\n"
+const traceMagic = "hewn trace 3\n"
 
 type trace struct {
 	asked  []asked
@@ -37,9 +37,10 @@ func (t *trace) encode() []byte {
 	q.num(uint64(len(t.asked)))
 	for _, a := range t.asked {
 		q.b = append(q.b, byte(a.kind))
-		if a.kind == askArtifacts {
+		if a.kind.pinned() {
 			writeQuestion(&q, a.pins)
-		} else {
+		}
+		if a.kind != askArtifacts {
 			q.num(uint64(g.add(a.on)))
 			q.text(a.arg)
 		}
@@ -83,9 +84,10 @@ func decodeTrace(b []byte) (*trace, error) {
 	for range r.count() {
 		var a asked
 		a.kind = askKind(r.byte())
-		if a.kind == askArtifacts {
+		if a.kind.pinned() {
 			a.pins = readQuestion(r)
-		} else {
+		}
+		if a.kind != askArtifacts {
 			a.on, a.arg = pick(), r.text()
 		}
 		hash, size := []byte(r.take(32)), r.num()
@@ -103,6 +105,9 @@ func decodeTrace(b []byte) (*trace, error) {
 	}
 	return t, r.err
 }
+
+// pinned says that a question of this kind is one to the pins.
+func (k askKind) pinned() bool { return k == askArtifacts || k == askLines }
 
 func writeQuestion(w *writer, q pins.Question) {
 	w.texts([]string{string(q.Ecosystem), q.Set, q.Platform.OS, q.Platform.Arch, q.Platform.Libc})

@@ -26,16 +26,19 @@ const MaxLock = 32 << 20
 
 // Lock is what a workspace has pinned: answers by question. It is immutable once parsed.
 //
-// The file has one line a question (`set`) and one line an artifact (`pin`), both sorted, an artifact once however many
-// sets it is in, so that a change is a short diff. docs/FORMATS.md describes it.
+// The file has one line a question (`set`), below it the lines of text that answer it (`|`), and one line an artifact
+// (`pin`). Sets and artifacts are sorted, an artifact stands once however many sets it is in, so that a change is a short
+// diff. docs/FORMATS.md describes it.
 type Lock struct {
 	file string
 	sets map[key]answer
 }
 
+// answer is what a question was answered with: artifacts, or lines of text.
 type answer struct {
 	request   []string
 	artifacts []source.Artifact
+	lines     []string
 }
 
 // NewLock is a lock without pins; file is its name in messages.
@@ -75,11 +78,15 @@ type lockParser struct {
 	lock    *Lock
 	line    int
 	version bool
+	set     key // that lines of text belong to; zero where none can stand
 }
 
 func (p *lockParser) parse(text string) error {
 	if strings.HasPrefix(text, "#") || strings.TrimSpace(text) == "" {
 		return nil
+	}
+	if rest, ok := strings.CutPrefix(text, textMark); ok && p.version {
+		return p.textLine(rest)
 	}
 	f, err := SplitFields(text)
 	if err != nil {
@@ -96,9 +103,9 @@ func (p *lockParser) parse(text string) error {
 		p.version = true
 		return nil
 	case f[0] == "set":
-		return p.set(f[1:])
+		return p.setLine(f[1:])
 	case f[0] == "pin":
-		return p.pin(f[1:])
+		return p.pinLine(f[1:])
 	}
 	return fmt.Errorf("unknown word `%s` at the start of a line", f[0])
 }
@@ -117,7 +124,7 @@ func formatPlatform(p platform.Platform) string {
 	return p.String()
 }
 
-func (p *lockParser) set(f []string) error {
+func (p *lockParser) setLine(f []string) error {
 	if len(f) < 3 {
 		return fmt.Errorf("a `set` line needs ecosystem, name and platform")
 	}
@@ -130,10 +137,12 @@ func (p *lockParser) set(f []string) error {
 		return fmt.Errorf("the set `%s` stands twice", k)
 	}
 	p.lock.sets[k] = answer{request: f[3:]}
+	p.set = k
 	return nil
 }
 
-func (p *lockParser) pin(f []string) error {
+func (p *lockParser) pinLine(f []string) error {
+	p.set = key{}
 	if len(f) < 6 {
 		return fmt.Errorf("a `pin` line needs ecosystem, platform, name, version, file, integrity and sets")
 	}
@@ -211,6 +220,9 @@ func (l *Lock) Format() []byte {
 	for _, k := range keys {
 		fields := []string{"set", string(k.eco), k.set, formatPlatform(k.plat)}
 		b.WriteString(JoinFields(append(fields, l.sets[k].request...)) + "\n")
+		for _, text := range l.sets[k].lines {
+			b.WriteString(formatLine(text))
+		}
 		for _, a := range l.sets[k].artifacts {
 			r := row{a, k.plat}
 			in[r] = append(in[r], k.set)
@@ -257,18 +269,23 @@ func sortArtifacts(as []source.Artifact) { slices.SortFunc(as, compareArtifacts)
 // Artifacts answers from the lock; it is the Pins of every build. A question that the lock does not answer, or answers
 // for another request, is a Problem that names `hewn update --missing`.
 func (l *Lock) Artifacts(_ context.Context, q Question) ([]source.Artifact, error) {
+	a, err := l.answer(q)
+	return slices.Clone(a.artifacts), err
+}
+
+func (l *Lock) answer(q Question) (answer, error) {
 	a, ok := l.sets[q.key()]
 	pos := diag.Position{File: l.file, Key: q.key().String()}
 	switch {
 	case !ok:
-		return nil, diag.Inputf("pin-missing", "nothing is pinned for this").At(pos).
+		return answer{}, diag.Inputf("pin-missing", "nothing is pinned for this").At(pos).
 			Hint("run `hewn update --missing%s` to pin what is missing, then commit `%s`", onPlatform(q.Platform), LockName)
 	case !slices.Equal(a.request, q.Request):
-		return nil, diag.Inputf("pin-stale", "what is pinned answers another request").At(pos).
+		return answer{}, diag.Inputf("pin-stale", "what is pinned answers another request").At(pos).
 			With("pinned for: "+JoinFields(a.request), "asked for:  "+JoinFields(q.Request)).
 			Hint("run `hewn update --missing%s` to pin what is asked for now, then commit `%s`", onPlatform(q.Platform), LockName)
 	}
-	return slices.Clone(a.artifacts), nil
+	return a, nil
 }
 
 // onPlatform is the flag that a command needs for a platform that is not this machine's.
@@ -328,6 +345,9 @@ func (l *Lock) Diff(old *Lock) []Change {
 					v = o + ", " + v
 				}
 				m[id{k, x.Name}] = v
+			}
+			if t := tellText(a.lines); t != "" {
+				m[id{k, "text"}] = t
 			}
 		}
 		return m

@@ -164,6 +164,7 @@ func TestParseLockErrors(t *testing.T) {
 
 func FuzzParseLock(f *testing.F) {
 	f.Add([]byte("hewn-lock 1\nset debian root/a linux/amd64 \"package bash\"\npin debian linux/amd64 bash 5 b.deb " + sha(1).String() + " size=3 in=root/a\n"))
+	f.Add([]byte("hewn-lock 1\nset pypi build/x@1/hook any \"python 3.14\"\n| cffi>=1\n|\n|  \"a\" # b\n"))
 	f.Add([]byte("hewn-lock 1\nset git source/x any\npin git any up:x v1 0123 - in=source/x\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := ParseLock("l", b)

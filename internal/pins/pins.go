@@ -12,7 +12,7 @@ import (
 	"hewn.example/hewn/internal/source"
 )
 
-// Question is what a plan wants to have pinned: a set of artifacts that answers a request. Two questions with the same
+// Question is what a plan wants to have pinned: a set of artifacts, or lines of text, that answer a request. Two questions with the same
 // Ecosystem, Set and Platform but another Request are the same place in the lock with a stale answer.
 type Question struct {
 	Ecosystem source.Ecosystem  `json:"ecosystem"`
@@ -24,6 +24,9 @@ type Question struct {
 // Pins answers questions. It may be called from many goroutines.
 type Pins interface {
 	Artifacts(ctx context.Context, q Question) ([]source.Artifact, error)
+	// Lines gives the lines of text that answer q, of which there may be none. What they are only a run of foreign code can
+	// tell, which observe does; it is called in an update alone, and there only if q is to be resolved.
+	Lines(ctx context.Context, q Question, observe func(context.Context) ([]string, error)) ([]string, error)
 }
 
 // Resolver finds the answer to a question of one ecosystem by looking outside. Only `hewn update` (and the repinning

@@ -36,7 +36,7 @@ type Updater struct {
 
 type call struct {
 	ready chan struct{}
-	ans   []source.Artifact
+	ans   answer
 	err   error
 }
 
@@ -51,6 +51,45 @@ func NewUpdater(old *Lock, resolvers map[source.Ecosystem]Resolver, mode Mode, r
 
 // Artifacts answers q, resolving it at most once a run.
 func (u *Updater) Artifacts(ctx context.Context, q Question) ([]source.Artifact, error) {
+	a, err := u.once(ctx, q, func() (answer, error) {
+		if old, err := u.old.Artifacts(ctx, q); err == nil && old != nil && !u.refresh(q) {
+			return answer{artifacts: old}, nil
+		}
+		r := u.resolvers[q.Ecosystem]
+		if r == nil {
+			return answer{}, diag.Failf("no-resolver", "nothing here can resolve %s", q.key())
+		}
+		list, err := r.Resolve(ctx, q)
+		if err != nil {
+			return answer{}, fmt.Errorf("cannot resolve %s: %w", q.key(), err)
+		}
+		list = slices.Clone(list)
+		sortArtifacts(list)
+		return answer{artifacts: slices.Compact(list)}, nil
+	})
+	return slices.Clone(a.artifacts), err
+}
+
+// Lines answers q, observing it at most once a run.
+func (u *Updater) Lines(ctx context.Context, q Question, observe func(context.Context) ([]string, error)) ([]string, error) {
+	a, err := u.once(ctx, q, func() (answer, error) {
+		if old, err := u.old.Lines(ctx, q, nil); err == nil && !u.refresh(q) {
+			return answer{lines: old}, nil
+		}
+		lines, err := observe(ctx)
+		if err == nil {
+			err = checkLines(lines)
+		}
+		if err != nil {
+			return answer{}, fmt.Errorf("cannot resolve %s: %w", q.key(), err)
+		}
+		return answer{lines: slices.Clone(lines)}, nil
+	})
+	return slices.Clone(a.lines), err
+}
+
+// once has q resolved by the first who asks it; the others wait for that.
+func (u *Updater) once(ctx context.Context, q Question, resolve func() (answer, error)) (answer, error) {
 	id := q.key().String() + "\n" + strings.Join(q.Request, "\n")
 	u.mu.Lock()
 	c, ok := u.calls[id]
@@ -62,42 +101,30 @@ func (u *Updater) Artifacts(ctx context.Context, q Question) ([]source.Artifact,
 	if ok {
 		select {
 		case <-c.ready:
-			return slices.Clone(c.ans), c.err
+			return c.ans, c.err
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return answer{}, context.Cause(ctx)
 		}
 	}
-	c.ans, c.err = u.answer(ctx, q)
+	if c.ans, c.err = resolve(); c.err == nil {
+		c.err = u.remember(q, c.ans)
+	}
 	close(c.ready)
-	return slices.Clone(c.ans), c.err
+	return c.ans, c.err
 }
 
-func (u *Updater) answer(ctx context.Context, q Question) ([]source.Artifact, error) {
-	var ans []source.Artifact
-	var err error
-	if !u.refresh(q) {
-		ans, err = u.old.Artifacts(ctx, q)
-	}
-	if ans == nil || err != nil {
-		r := u.resolvers[q.Ecosystem]
-		if r == nil {
-			return nil, diag.Failf("no-resolver", "nothing here can resolve %s", q.key())
-		}
-		if ans, err = r.Resolve(ctx, q); err != nil {
-			return nil, fmt.Errorf("cannot resolve %s: %w", q.key(), err)
-		}
-		sortArtifacts(ans)
-		ans = slices.Compact(ans)
-	}
+// remember notes the answer to q for the new lock.
+func (u *Updater) remember(q Question, a answer) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if prev, dup := u.done[q.key()]; dup && !slices.Equal(prev.request, q.Request) {
-		return nil, diag.Inputf("pin-ambiguous", "two different requests have the name %s", q.key()).
+		return diag.Inputf("pin-ambiguous", "two different requests have the name %s", q.key()).
 			With("one: "+JoinFields(prev.request), "other: "+JoinFields(q.Request)).
 			Hint("give one of them another name in the recipe")
 	}
-	u.done[q.key()] = answer{slices.Clone(q.Request), slices.Clone(ans)}
-	return ans, nil
+	a.request = slices.Clone(q.Request)
+	u.done[q.key()] = a
+	return nil
 }
 
 // Result is the new lock. Where complete, every question of the platform has been asked, so that answers to questions

@@ -123,6 +123,9 @@ func (nowhere) FetchGit(context.Context, source.GitRef) (tree.Tree, error) {
 func (nowhere) Artifacts(context.Context, pins.Question) ([]source.Artifact, error) {
 	return nil, errNowhere
 }
+func (nowhere) Lines(context.Context, pins.Question, func(context.Context) ([]string, error)) ([]string, error) {
+	return nil, errNowhere
+}
 
 type traces struct{}
 

@@ -30,6 +30,7 @@ type World struct {
 	Files    map[string][]byte            // what can be fetched, by the artifact's file name
 	Git      map[string]map[string]string // what git has, by commit; written as in Sources
 	Pins     map[string][]source.Artifact // answers, by the question's Set
+	Lines    map[string][]string          // answers to what can only be observed, by the question's Set
 	Asked    []pins.Question              // what was asked of Pins
 	Fetched  []string                     // file names, in no order
 	Ran      []executor.Request           // what the executor was asked to run
@@ -154,6 +155,17 @@ func (a answers) Artifacts(_ context.Context, q pins.Question) ([]source.Artifac
 		return nil, fmt.Errorf("%s is not pinned", q.Set)
 	}
 	return as, nil
+}
+
+func (a answers) Lines(_ context.Context, q pins.Question, _ func(context.Context) ([]string, error)) ([]string, error) {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	a.w.Asked = append(a.w.Asked, q)
+	lines, ok := a.w.Lines[q.Set]
+	if !ok {
+		return nil, fmt.Errorf("%s is not pinned", q.Set)
+	}
+	return lines, nil
 }
 
 type fetcher struct{ w *World }
