@@ -70,12 +70,13 @@ func (p *goProject) modules(o ModulesOptions) (engine.Static, error) {
 		if err != nil {
 			return engine.Static{}, err
 		}
+		file := engine.FetchLocked(a, diag.Position{File: o.Dir.File(s.File), Line: s.Line, Key: s.Path})
 		if s.Mod {
-			mods, files = append(mods, where), append(files, engine.Fetch(a))
+			mods, files = append(mods, where), append(files, file)
 			continue
 		}
 		zip := zipParams{s.Path, s.Version, s.Hash.String()}
-		zips = append(zips, engine.NativeStatic(a.String(), zipDef, zip, engine.Fetch(a)))
+		zips = append(zips, engine.NativeStatic(a.String(), zipDef, zip, file))
 	}
 	return engine.NativeStatic("Go modules", cacheDef, mods, slices.Concat(files, zips)...), nil
 }
@@ -85,7 +86,7 @@ func artifact(s gosum.Sum) (source.Artifact, string, error) {
 	dir, version, err := escape(s.Path, s.Version)
 	if err != nil {
 		return source.Artifact{}, "", diag.Inputf("lock-value", "malformed go.sum").
-			At(diag.Position{File: "go.sum", Line: s.Line, Key: s.Path}).Because(err)
+			At(diag.Position{File: s.File, Line: s.Line, Key: s.Path}).Because(err)
 	}
 	ext := ".zip"
 	if s.Mod {

@@ -191,7 +191,7 @@ func (m *assembler) tarball(ctx context.Context, p npm.Package) (engine.Step, er
 	if err != nil {
 		return engine.Step{}, err
 	}
-	return engine.NativeStatic(label, unpackDef, params, engine.Fetch(a)).Step, nil
+	return engine.NativeStatic(label, unpackDef, params, engine.FetchLocked(a, m.position(p))).Step, nil
 }
 
 func (m *assembler) artifact(ctx context.Context, p npm.Package) (source.Artifact, error) {
@@ -224,6 +224,11 @@ func (m *assembler) artifact(ctx context.Context, p npm.Package) (source.Artifac
 func (m *assembler) problem(p npm.Package, format string, args ...any) *diag.Problem {
 	return diag.Inputf("npm-package", "package `%s`: "+format, append([]any{p.Name}, args...)...).
 		At(diag.Position{File: m.lock.File, Line: p.Line, Key: "packages." + p.Path})
+}
+
+// position is that of a package in the lock, named as people know the file.
+func (m *assembler) position(p npm.Package) diag.Position {
+	return diag.Position{File: m.opts.Dir.File(m.lock.File), Line: p.Line, Key: "packages." + p.Path}
 }
 
 // within gives the chosen packages below p that come in its tarball.

@@ -426,5 +426,6 @@ func (a *pnpmAssembler) source(snapshot string, replaced map[string]bool) (engin
 	if strings.Contains(pkg.Version, "/") {
 		return fail("it has no version of its own")
 	}
-	return engine.NativeStatic(fmt.Sprint(label), unpackDef, params, engine.Fetch(artifact)).Step, nil
+	at := diag.Position{File: a.opts.Dir.File(pnpmLock), Line: pkg.Line, Key: "packages." + pkg.Key}
+	return engine.NativeStatic(fmt.Sprint(label), unpackDef, params, engine.FetchLocked(artifact, at)).Step, nil
 }

@@ -21,6 +21,7 @@ type Sum struct {
 	Version string
 	Mod     bool // the line is about go.mod only
 	Hash    source.Integrity
+	File    string // the go.sum, as Parse was told
 	Line    int
 }
 
@@ -43,7 +44,7 @@ func Parse(file string, b []byte) ([]Sum, error) {
 			continue
 		}
 		s, err := parseLine(f)
-		s.Line = line
+		s.File, s.Line = file, line
 		if err != nil {
 			return nil, problem(file, line, f[0], err)
 		}
