@@ -9,11 +9,9 @@ import (
 // node is a piece of YAML, from whichever parser. Lines are those of the file.
 type node struct {
 	kind  nodeKind
-	line  int
-	text  string // of a scalar, as it is written where it is no string
-	what  string // of other: what it is
-	pairs []pair
-	items []node
+	line  int32
+	text  string // of a scalar, as it is written where it is no string; of something else, what it is
+	pairs []pair // of a list without keys
 }
 
 type nodeKind uint8
@@ -29,7 +27,7 @@ const (
 
 type pair struct {
 	key   string
-	line  int
+	line  int32
 	value node
 }
 
@@ -47,13 +45,13 @@ func (n node) String() string {
 	case list:
 		return "a list"
 	}
-	return "a " + n.what
+	return "a " + n.text
 }
 
 // fromAST takes over what the YAML library read, whose first line is line base+1 of the file. A key that is no text makes
 // a mapping into something else.
 func fromAST(n ast.Node, base int) node {
-	out := node{line: base + lineOf(n)}
+	out := node{line: int32(base + lineOf(n))}
 	var values []*ast.MappingValueNode
 	switch n := n.(type) {
 	case nil:
@@ -86,7 +84,7 @@ func fromAST(n ast.Node, base int) node {
 	case *ast.SequenceNode:
 		out.kind = list
 		for _, v := range n.Values {
-			out.items = append(out.items, fromAST(v, base))
+			out.pairs = append(out.pairs, pair{value: fromAST(v, base)})
 		}
 		return out
 	case *ast.MappingNode:
@@ -94,14 +92,14 @@ func fromAST(n ast.Node, base int) node {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{n}
 	default:
-		out.kind, out.what = other, strings.ToLower(n.Type().String())
+		out.kind, out.text = other, strings.ToLower(n.Type().String())
 		return out
 	}
 	out.kind = mapping
 	for _, v := range values {
 		k := fromAST(v.Key, base)
 		if !k.isText() && k.text != "null" {
-			return node{kind: other, line: k.line, what: "mapping whose keys are no texts"}
+			return node{kind: other, line: k.line, text: "mapping whose keys are no texts"}
 		}
 		out.pairs = append(out.pairs, pair{k.text, k.line, fromAST(v.Value, base)})
 	}

@@ -13,7 +13,7 @@ func quick(text []byte, skipped int) ([]pair, bool) {
 	if !plainCharacters(text) {
 		return nil, false
 	}
-	s := quickScanner{rest: string(text), line: skipped}
+	s := quickScanner{rest: string(text), line: int32(skipped)}
 	s.next()
 	top, ok := s.mapping(0)
 	return top, ok && s.indent < 0
@@ -36,7 +36,7 @@ func plainCharacters(b []byte) bool {
 // quickScanner goes from line to line, without the empty ones.
 type quickScanner struct {
 	rest   string
-	line   int
+	line   int32
 	indent int    // of the current line; negative: there is none
 	text   string // the current line, without what it is indented by
 }
@@ -105,7 +105,7 @@ func (s *quickScanner) below(indent int) (n node, ok bool) {
 		if !ok {
 			return n, false
 		}
-		n.items = append(n.items, v)
+		n.pairs = append(n.pairs, pair{value: v})
 	}
 	return n, s.indent < indent
 }
@@ -170,7 +170,7 @@ func quickKey(s string) (key, rest string, ok bool) {
 }
 
 // quickInline reads a value on the line of its key.
-func quickInline(s string, line int) (n node, ok bool) {
+func quickInline(s string, line int32) (n node, ok bool) {
 	if s[0] != '{' && s[0] != '[' {
 		return quickScalar(s, false, line)
 	}
@@ -182,13 +182,13 @@ func quickInline(s string, line int) (n node, ok bool) {
 		return n, false
 	}
 	for s = s[1 : len(s)-1]; s != ""; {
-		p := pair{line: line}
+		var p pair
 		if n.kind == mapping {
 			key, rest, ok := quickKey(s)
 			if !ok || len(rest) < 2 || rest[0] != ' ' {
 				return n, false
 			}
-			p.key, s = key, rest[1:]
+			p.key, p.line, s = key, line, rest[1:]
 		}
 		var part string
 		if part, s, ok = quickPart(s); !ok {
@@ -197,11 +197,7 @@ func quickInline(s string, line int) (n node, ok bool) {
 		if p.value, ok = quickScalar(part, true, line); !ok {
 			return n, false
 		}
-		if n.kind == list {
-			n.items = append(n.items, p.value)
-		} else {
-			n.pairs = append(n.pairs, p)
-		}
+		n.pairs = append(n.pairs, p)
 	}
 	return n, true
 }
@@ -225,7 +221,7 @@ func quickPart(s string) (part, rest string, ok bool) {
 }
 
 // quickScalar reads all of s as one text. flow says that it stands between brackets.
-func quickScalar(s string, flow bool, line int) (node, bool) {
+func quickScalar(s string, flow bool, line int32) (node, bool) {
 	if s[0] == '\'' || s[0] == '"' {
 		text, rest, ok := quickQuoted(s)
 		return node{kind: scalar, line: line, text: text}, ok && rest == ""

@@ -232,7 +232,7 @@ func (r *reader) specified(p pair, at string) (specifier, version string, err er
 
 func (r *reader) patches(l *Lock, p pair) error {
 	return r.each(p, func(q pair, at string) error {
-		patch := Patch{Key: q.key, Line: q.line}
+		patch := Patch{Key: q.key, Line: int(q.line)}
 		if q.value.isText() {
 			patch.Hash = q.value.text
 			l.Patches = append(l.Patches, patch)
@@ -265,7 +265,7 @@ func (r *reader) importer(l *Lock, p pair, at string) error {
 	if !cleanPath(p.key) {
 		return r.problem("lock-path", p.line, at, "%q is not a clean path below the lock", p.key)
 	}
-	im := Importer{Path: p.key, Line: p.line}
+	im := Importer{Path: p.key, Line: int(p.line)}
 	known, again := l.importers[p.key]
 	if again && r.within {
 		im = l.Importers[known]
@@ -344,7 +344,7 @@ func (r *reader) edges(p pair, at string, importer bool) ([]Dependency, error) {
 	}
 	out := make([]Dependency, 0, len(all))
 	for _, q := range all {
-		d := Dependency{Name: q.key, Line: q.line}
+		d := Dependency{Name: q.key, Line: int(q.line)}
 		var version string
 		if importer {
 			d.Specifier, version, err = r.specified(q, at)
@@ -375,7 +375,7 @@ func (r *reader) pkg(l *Lock, p pair, at string) error {
 	if err != nil {
 		return r.problem("lock-path", p.line, at, "%v", err)
 	}
-	pkg := Package{Key: p.key, Name: name, Version: rest, Line: p.line}
+	pkg := Package{Key: p.key, Name: name, Version: rest, Line: int(p.line)}
 	fields, err := r.pairs(p.value, at)
 	if err != nil {
 		return err
@@ -508,7 +508,7 @@ func (r *reader) resolution(res *Resolution, p pair, at string) error {
 }
 
 func (r *reader) snapshot(l *Lock, p pair, at string) error {
-	s := Snapshot{Key: p.key, Line: p.line}
+	s := Snapshot{Key: p.key, Line: int(p.line)}
 	var groups []string
 	s.Package, groups = SplitKey(p.key)
 	for _, g := range groups {
@@ -553,11 +553,11 @@ func (r *reader) check(l *Lock) error {
 			names := make(map[string]bool, len(list))
 			for _, d := range list {
 				if names[d.Name] {
-					return r.problem("lock-value", d.Line, join(at, d.Name), "the key stands twice")
+					return r.problem("lock-value", int32(d.Line), join(at, d.Name), "the key stands twice")
 				}
 				names[d.Name] = true
 				if _, ok := l.snapshots[d.Snapshot]; !ok && d.Link == "" {
-					return r.problem("lock-broken", d.Line, at, "`%s` needs `%s`, which is not among the snapshots", d.Name, d.Snapshot).
+					return r.problem("lock-broken", int32(d.Line), at, "`%s` needs `%s`, which is not among the snapshots", d.Name, d.Snapshot).
 						Hint("run `pnpm install --lockfile-only` and commit the result")
 				}
 			}
@@ -571,7 +571,7 @@ func (r *reader) check(l *Lock) error {
 	}
 	for _, s := range l.Snapshots {
 		if _, ok := l.packages[s.Package]; !ok {
-			return r.problem("lock-broken", s.Line, "snapshots."+s.Key, "`%s` is not among the packages", s.Package)
+			return r.problem("lock-broken", int32(s.Line), "snapshots."+s.Key, "`%s` is not among the packages", s.Package)
 		}
 		if err := edges("snapshots."+s.Key, s.Dependencies, s.OptionalDependencies); err != nil {
 			return err

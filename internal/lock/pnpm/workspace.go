@@ -30,7 +30,7 @@ func ParseWorkspace(file string, b []byte) (*Workspace, error) {
 	w := &Workspace{Others: map[string]int{}, File: file}
 	b = bytes.ReplaceAll(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), []byte("\r\n"), []byte("\n"))
 	if line := tooDeep(b); line > 0 || len(b) > 1<<20 {
-		return nil, r.problem("workspace-syntax", line, "", "the file is too large, or nested too deep")
+		return nil, r.problem("workspace-syntax", int32(line), "", "the file is too large, or nested too deep")
 	}
 	f, err := parseYAML(b)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *reader) setting(w *Workspace, p pair) (err error) {
 			}
 		}
 	default:
-		w.Others[p.key] = p.line
+		w.Others[p.key] = int(p.line)
 	}
 	return err
 }

@@ -29,8 +29,8 @@ type reader struct {
 	within bool
 }
 
-func (r *reader) problem(code string, line int, key, format string, args ...any) *diag.Problem {
-	return diag.Inputf(code, format, args...).At(diag.Position{File: r.file, Line: line, Key: key})
+func (r *reader) problem(code string, line int32, key, format string, args ...any) *diag.Problem {
+	return diag.Inputf(code, format, args...).At(diag.Position{File: r.file, Line: int(line), Key: key})
 }
 
 // chunk is a piece of the lock that is YAML by itself: a section, or some entries of a long one.
@@ -66,7 +66,7 @@ func (r *reader) chunks(text []byte, skipped int) ([]chunk, error) {
 		case l[0] != ' ':
 			key, rest, ok := strings.Cut(string(l), ":")
 			if !ok || !sectionName(key) || rest != "" && rest[0] != ' ' {
-				return nil, r.problem("lock-syntax", count+1, "", "this is not YAML as pnpm writes it: a section must begin here")
+				return nil, r.problem("lock-syntax", int32(count+1), "", "this is not YAML as pnpm writes it: a section must begin here")
 			}
 			flush(off)
 			out = append(out, chunk{section: key})
@@ -113,7 +113,7 @@ func sectionName(s string) bool {
 // parse gives the section of a chunk with its value.
 func (r *reader) parse(c chunk) (pair, error) {
 	if line := tooDeep(c.text); line > 0 {
-		return pair{}, r.problem("lock-syntax", c.base+line, c.section, "collections lie more than %d deep in each other", maxNesting)
+		return pair{}, r.problem("lock-syntax", int32(c.base+line), c.section, "collections lie more than %d deep in each other", maxNesting)
 	}
 	text := c.text
 	if c.head != "" {
@@ -129,14 +129,14 @@ func (r *reader) parse(c chunk) (pair, error) {
 				line = min(max(t.Position.Line, 1), bytes.Count(text, []byte("\n"))+1)
 			}
 		}
-		return pair{}, r.problem("lock-syntax", c.base+line, c.section, "this is not YAML: %s", why)
+		return pair{}, r.problem("lock-syntax", int32(c.base+line), c.section, "this is not YAML: %s", why)
 	}
 	if len(f.Docs) != 1 {
-		return pair{}, r.problem("lock-syntax", c.base+1, c.section, "this is not one YAML document")
+		return pair{}, r.problem("lock-syntax", int32(c.base+1), c.section, "this is not one YAML document")
 	}
 	top, err := r.pairs(fromAST(f.Docs[0].Body, c.base), "")
 	if err == nil && (len(top) != 1 || top[0].key != c.section) {
-		err = r.problem("lock-syntax", c.base+1, c.section, "this is not YAML as pnpm writes it")
+		err = r.problem("lock-syntax", int32(c.base+1), c.section, "this is not YAML as pnpm writes it")
 	}
 	if err != nil {
 		return pair{}, err
@@ -255,7 +255,7 @@ func repeated(pairs []pair) (pair, bool) {
 }
 
 func (r *reader) text(p pair, at string) (string, error) {
-	if !p.value.isText() && p.value.text == "" {
+	if !p.value.isText() && (p.value.kind != nothing || p.value.text == "") {
 		return "", r.problem("lock-value", p.line, join(at, p.key), "this must be text, not %s", p.value)
 	}
 	return p.value.text, nil
@@ -276,8 +276,9 @@ func (r *reader) texts(p pair, at string) ([]string, error) {
 	if p.value.kind != list {
 		return nil, r.problem("lock-value", p.line, join(at, p.key), "this must be a list, not %s", p.value)
 	}
-	out := make([]string, 0, len(p.value.items))
-	for _, v := range p.value.items {
+	out := make([]string, 0, len(p.value.pairs))
+	for _, q := range p.value.pairs {
+		v := q.value
 		if !v.isText() {
 			return nil, r.problem("lock-value", v.line, join(at, p.key), "this must be a list of texts")
 		}
