@@ -88,6 +88,7 @@ func TestAlgebra(t *testing.T) {
 		want string
 	}{
 		{"merge", engine.Merge("m", engine.Part{Step: a, At: "/"}, engine.Part{Step: b, At: "/opt"}), "bin/a=1 lib/x=2 opt/bin/a=other opt/share/doc/d=3"},
+		{"merge over", engine.MergeOver("m", []string{"bin/*"}, engine.Part{Step: a, At: "/"}, engine.Part{Step: b, At: "/"}), "bin/a=other lib/x=2 share/doc/d=3"},
 		{"overlay", engine.Overlay("o", engine.Part{Step: a, At: "/"}, engine.Part{Step: b, At: "/"}), "bin/a=other lib/x=2 share/doc/d=3"},
 		{"sub", engine.Sub(a, "lib"), "x=2"},
 		{"select", engine.Select(a, "lib/x", "none?"), "lib/x=2"},

@@ -128,7 +128,7 @@ func conflictProblem(what string, err error) error {
 	}
 	return diag.Failf("conflict", "two %s have different things at `/%s`", what, c.Path).
 		With(fmt.Sprintf("%s has a %s", c.A, c.EntryA), fmt.Sprintf("%s has a %s", c.B, c.EntryB)).
-		Hint("take the path out of one of them, or overlay one on the other")
+		Hint("take the path out of one of them, or overlay one on the other, or name the path in `overlaps` where a recipe can")
 }
 
 // tailLines is how much of a failed action's log a person is shown, and maxLine how much of a line.

@@ -11,8 +11,9 @@ import (
 // algebraNatives is the tree algebra as native steps; every engine knows them.
 func algebraNatives() []NativeDef {
 	return []NativeDef{
-		{Name: "merge", Version: 1, Run: combineParts(tree.Merge)},
-		{Name: "overlay", Version: 1, Run: combineParts(tree.Overlay)},
+		{Name: "merge", Version: 1, Run: combineParts(without(tree.Merge))},
+		{Name: "merge-over", Version: 1, Run: combineParts(tree.MergeOver)},
+		{Name: "overlay", Version: 1, Run: combineParts(without(tree.Overlay))},
 		{Name: "sub", Version: 1, Run: onPaths(func(ctx context.Context, dirs tree.Dirs, t tree.Tree, paths ...string) (tree.Tree, error) {
 			if len(paths) != 1 {
 				return tree.Tree{}, fmt.Errorf("sub takes one path, not %d", len(paths))
@@ -24,8 +25,15 @@ func algebraNatives() []NativeDef {
 	}
 }
 
-// combineParts is merge or overlay as a native step.
-func combineParts(f func(context.Context, tree.Dirs, ...tree.Part) (tree.Tree, error)) NativeFunc {
+// without is merge or overlay in the form that combineParts takes.
+func without(f func(context.Context, tree.Dirs, ...tree.Part) (tree.Tree, error)) func(context.Context, tree.Dirs, []string, ...tree.Part) (tree.Tree, error) {
+	return func(ctx context.Context, dirs tree.Dirs, _ []string, parts ...tree.Part) (tree.Tree, error) {
+		return f(ctx, dirs, parts...)
+	}
+}
+
+// combineParts is what puts parts together as a native step.
+func combineParts(f func(context.Context, tree.Dirs, []string, ...tree.Part) (tree.Tree, error)) NativeFunc {
 	return func(ctx context.Context, c NativeCall) (tree.Tree, error) {
 		var p algebraParams
 		if err := json.Unmarshal(c.Params, &p); err != nil {
@@ -38,7 +46,7 @@ func combineParts(f func(context.Context, tree.Dirs, ...tree.Part) (tree.Tree, e
 		for i, t := range c.Inputs {
 			parts[i] = tree.Part{Tree: t, At: p.At[i], Origin: c.Labels[i]}
 		}
-		return f(ctx, c.Store, parts...)
+		return f(ctx, c.Store, p.Paths, parts...)
 	}
 }
 

@@ -233,6 +233,17 @@ type Part struct {
 // else is an error that names both.
 func Merge(label string, parts ...Part) Step { return algebra(label, "merge/v1", nil, parts) }
 
+// MergeOver is Merge, but for paths of the result that one of patterns (see Remove) matches: there the later part's entry
+// stands.
+func MergeOver(label string, patterns []string, parts ...Part) Step {
+	if len(patterns) == 0 {
+		return Merge(label, parts...)
+	}
+	patterns = append([]string(nil), patterns...)
+	sort.Strings(patterns)
+	return algebra(label, "merge-over/v1", patterns, parts)
+}
+
 // Overlay puts parts together; where two have the same path, the later one's entry stands.
 func Overlay(label string, parts ...Part) Step { return algebra(label, "overlay/v1", nil, parts) }
 

@@ -208,6 +208,7 @@ func (w *oracleWorld) Plan(string) (engine.Plan, string, error) {
 			Source: engine.Source("app"), At: oracleVenv, MembersAt: "/app", Python: oraclePython, Libc: oracleLibc,
 			Interpreter: engine.Source("root").Step, BuildRoot: engine.Source("root").Step,
 			Extras: w.list(w.asked("extras")), Groups: w.list(w.asked("groups")),
+			Overlaps: w.list("overlaps"),
 		})
 	}, "1", nil
 }

@@ -35,6 +35,7 @@ type VenvOptions struct {
 	NoBinary      []string                     // built from sdist, besides those that tool.uv.no-binary-package names
 	BuildRequires map[string][]string          // build requirements that a package's pyproject.toml forgets, by package
 	Env           map[string]map[string]string // variables for the build of a package, by package
+	Overlaps      []string                     // patterns below site-packages: where packages differ, the last by name stands
 	Bytecode      bool                         // compile every module of every package
 
 	// Origin finds the git repository of a locked URL where the recipe knows it by another name; nil: the URL itself.
@@ -48,7 +49,11 @@ func Venv(ctx context.Context, ask *engine.Ask, o VenvOptions) (engine.Step, err
 		return engine.Step{}, err
 	}
 	parts := []engine.Part{{Step: v.skeleton(o.At, v.root.name).Step, At: o.At}}
-	for _, sel := range v.buildsFirst() {
+	selected := v.buildsFirst()
+	if len(o.Overlaps) > 0 {
+		selected = v.selected // sorted by name, so that nothing else decides
+	}
+	for _, sel := range selected {
 		tree, err := v.install(ctx, sel)
 		if err != nil {
 			return engine.Step{}, err
@@ -58,7 +63,11 @@ func Venv(ctx context.Context, ask *engine.Ask, o VenvOptions) (engine.Step, err
 			parts = append(parts, engine.Part{Step: v.bytecode(sel, tree), At: o.At})
 		}
 	}
-	return engine.Merge("virtual environment "+o.At, parts...), nil
+	overlaps := make([]string, len(o.Overlaps))
+	for i, p := range o.Overlaps {
+		overlaps[i] = path.Join(o.At, wheel.Site(v.minor), p)
+	}
+	return engine.MergeOver("virtual environment "+o.At, overlaps, parts...), nil
 }
 
 // venv is a plan while it is made.

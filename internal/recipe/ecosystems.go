@@ -179,8 +179,8 @@ func pythonCompiled(th *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 }
 
 // pythonVenv is python.venv(source, at, members_at, interpreter, build_root=None, extras=[], groups=[], no_binary=[],
-// build_requires={}, env={}, bytecode=True, only=[]). env sets variables for the build of a package, by the package's
-// name; only leaves all packages out but those and what they need.
+// build_requires={}, env={}, bytecode=True, only=[], overlaps=[]). env sets variables for the build of a package, by the
+// package's name; only leaves all packages out but those and what they need; overlaps is where packages may differ.
 func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	p, err := plan(th, b.Name())
 	if err != nil {
@@ -189,11 +189,12 @@ func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	o := python.VenvOptions{Bytecode: true}
 	var src, build treeArg
 	var interpreter *rootValue
-	var extras, groups, noBinary, only *starlark.List
+	var extras, groups, noBinary, only, overlaps *starlark.List
 	var requires, env *starlark.Dict
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "source", &src, "at", &o.At, "members_at", &o.MembersAt,
 		"interpreter", &interpreter, "build_root??", &build, "extras?", &extras, "groups?", &groups,
-		"no_binary?", &noBinary, "build_requires?", &requires, "env?", &env, "bytecode?", &o.Bytecode, "only?", &only); err != nil {
+		"no_binary?", &noBinary, "build_requires?", &requires, "env?", &env, "bytecode?", &o.Bytecode, "only?", &only,
+		"overlaps?", &overlaps); err != nil {
 		return nil, err
 	}
 	if o.Source, err = staticOf("source", src.v); err != nil {
@@ -211,7 +212,7 @@ func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if build.v != nil {
 		o.BuildRoot = build.v.step
 	}
-	for into, l := range map[*[]string]*starlark.List{&o.Extras: extras, &o.Groups: groups, &o.NoBinary: noBinary, &o.Only: only} {
+	for into, l := range map[*[]string]*starlark.List{&o.Extras: extras, &o.Groups: groups, &o.NoBinary: noBinary, &o.Only: only, &o.Overlaps: overlaps} {
 		if *into, err = strs(b.Name(), l); err != nil {
 			return nil, err
 		}

@@ -47,6 +47,32 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+func TestMergeOver(t *testing.T) {
+	dirs := newDirs()
+	a := tree.Part{Tree: build(t, dirs, "docs/f=1", "docs/d/g=1", "lib/x=1", "same=s"), Origin: "a"}
+	b := tree.Part{Tree: build(t, dirs, "docs/f*=2", "docs/d/g=2", "same=s"), Origin: "b"}
+	got, err := tree.MergeOver(ctx, dirs, []string{"docs/**"}, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, dirs, got, "docs/f*=2", "docs/d/g=2", "lib/x=1", "same=s")
+	if got, err = tree.MergeOver(ctx, dirs, []string{"docs/**"}, b, a); err != nil {
+		t.Fatal(err)
+	}
+	want(t, dirs, got, "docs/f=1", "docs/d/g=1", "lib/x=1", "same=s")
+	var conflict *tree.ConflictError
+	if _, err = tree.MergeOver(ctx, dirs, []string{"docs/*"}, a, b, a); err != nil { // docs/d matches, docs/d/g does not
+		if !errors.As(err, &conflict) || conflict.Path != "docs/d/g" {
+			t.Errorf("got %v", err)
+		}
+	} else {
+		t.Error("a conflict beside the patterns was taken")
+	}
+	if _, err = tree.MergeOver(ctx, dirs, []string{"../x"}, a, b); err == nil {
+		t.Error("a bad pattern was taken")
+	}
+}
+
 func TestMergeConflicts(t *testing.T) {
 	for _, c := range [][2]string{
 		{"d/f=1", "d/f=2"}, {"d/f=1", "d/f*=1"}, {"d/f=1", "d/f->x"}, {"d/f->x", "d/f->y"}, {"d/f=1", "d/f/g=1"}, {"d/f->x", "d/f/"},

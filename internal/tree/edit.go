@@ -157,6 +157,15 @@ func parsePattern(s string) (pattern, error) {
 	return p, nil
 }
 
+// matches says whether one of the patterns matches a path.
+func matches(states []pattern, p string) bool {
+	matched := false
+	for name := range strings.SplitSeq(p, "/") {
+		matched, states = step(states, name)
+	}
+	return matched
+}
+
 // step matches one name: whether an entry of that name is matched, and what remains to be matched below it.
 func step(states []pattern, name string) (matched bool, below []pattern) {
 	for _, p := range states {

@@ -29,13 +29,26 @@ func (e *ConflictError) Error() string {
 // Merge puts parts together. Several parts may have a directory, or the same file or link, at one path; anything else
 // is a *ConflictError. It descends only where two parts both have a directory and the two differ.
 func Merge(ctx context.Context, dirs Dirs, parts ...Part) (Tree, error) {
-	return combine(ctx, dirs, false, parts)
+	return combine(ctx, combiner{dirs: dirs}, parts)
+}
+
+// MergeOver is Merge, but for what lies at paths of the result that a pattern (see Remove) matches: there the later
+// part's entry stands, as in Overlay.
+func MergeOver(ctx context.Context, dirs Dirs, patterns []string, parts ...Part) (Tree, error) {
+	c := combiner{dirs: dirs, overlay: true, only: make([]pattern, len(patterns))}
+	for i, s := range patterns {
+		var err error
+		if c.only[i], err = parsePattern(s); err != nil {
+			return Tree{}, err
+		}
+	}
+	return combine(ctx, c, parts)
 }
 
 // Overlay puts parts together as layers: where two have the same path, the later one's entry stands, except that two
 // directories are put together.
 func Overlay(ctx context.Context, dirs Dirs, parts ...Part) (Tree, error) {
-	return combine(ctx, dirs, true, parts)
+	return combine(ctx, combiner{dirs: dirs, overlay: true}, parts)
 }
 
 // layer is one part seen from some directory of the result: a tree, or, while the part lies deeper, a directory whose
@@ -48,10 +61,11 @@ type layer struct {
 
 type combiner struct {
 	dirs    Dirs
-	overlay bool
+	overlay bool      // the later entry stands
+	only    []pattern // if not nil: only where one of these matches
 }
 
-func combine(ctx context.Context, dirs Dirs, overlay bool, parts []Part) (Tree, error) {
+func combine(ctx context.Context, c combiner, parts []Part) (Tree, error) {
 	layers := make([]layer, 0, len(parts))
 	for _, p := range parts {
 		if p.Tree.IsZero() {
@@ -63,7 +77,6 @@ func combine(ctx context.Context, dirs Dirs, overlay bool, parts []Part) (Tree, 
 		}
 		layers = append(layers, layer{p.Tree, rest, p.Origin})
 	}
-	c := combiner{dirs, overlay}
 	return c.dir(ctx, "", layers)
 }
 
@@ -128,9 +141,10 @@ func (c combiner) add(byName map[string]*choice, prefix string, e Entry, l layer
 		ch = &choice{entry: e, origin: l.origin}
 		byName[e.Name] = ch
 	case ch.entry.Kind == KindDir && e.Kind == KindDir:
-	case c.overlay:
+	case ch.entry == e:
+	case c.overlay && (c.only == nil || matches(c.only, prefix+e.Name)):
 		*ch = choice{entry: e, origin: l.origin}
-	case ch.entry != e:
+	default:
 		return &ConflictError{Path: prefix + e.Name, A: ch.origin, B: l.origin, EntryA: ch.entry, EntryB: e}
 	}
 	if e.Kind == KindDir {
