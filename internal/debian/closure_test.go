@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -133,7 +134,9 @@ func TestClosure(t *testing.T) {
 		{"virtual package by name", []string{"a 1; Depends: mail", "c 1; Provides: mail", "b 1; Provides: mail"}, []string{"package a"}, "a b"},
 		{"real before virtual", []string{"a 1; Depends: mail", "b 1; Provides: mail; Priority: required", "mail 1"}, []string{"package a"}, "a mail"},
 		{"bound on a versioned provide", []string{"a 1; Depends: lib (>= 2)", "b 1; Provides: lib (= 1)", "c 1; Provides: lib", "d 1; Provides: lib (= 2)"}, []string{"package a"}, "a d"},
-		{"architecture qualifiers", []string{"a 1; Depends: p:any, q:native, r:amd64", "p 1", "q 1", "r 1"}, []string{"package a"}, "a p q r"},
+		{"architecture qualifiers", []string{"a 1; Depends: p:any, q:native, r:amd64", "p 1; Multi-Arch: allowed", "q 1", "r 1"}, []string{"package a"}, "a p q r"},
+		{"alternative that leads to something missing", []string{"a 1; Depends: b | c", "b 1; Depends: x", "x 1; Depends: nope", "c 1"}, []string{"package a"}, "a c"},
+		{"alternative that leads to a conflict", []string{"a 1; Depends: b | c", "b 1; Depends: x | y", "x 1; Conflicts: k", "y 1; Conflicts: k", "c 1", "k 1"}, []string{"package a", "package k"}, "a c k"},
 		{"bound that fits", []string{"a 1; Depends: b (>= 1:1.0~rc2), b (<< 2:0)", "b 1:1.0-1"}, []string{"package a"}, "a b"},
 		{"essential", []string{"a 1", "e 1; Essential: yes; Depends: f", "f 1"}, []string{"package a", "essential"}, "a e f"},
 		{"excluded counts as there", []string{"a 1; Depends: b, c | b", "b 1; Depends: d", "c 1", "d 1"}, []string{"package a", "exclude b"}, "a"},
@@ -188,9 +191,9 @@ func TestClosureFails(t *testing.T) {
 			[]string{"no package satisfies `c (>= 3)`", "the suite has c 1", "b 2 is needed by a: b", "a 1 is asked for"}},
 		{"missing request", []string{"b 1"}, []string{"package a"}, []string{"no package satisfies `a`"}},
 		{"conflict, with both chains", []string{"a 1; Depends: b", "b 1; Breaks: c (<< 2)", "c 1"}, []string{"package a", "package c"},
-			[]string{"package b 1 cannot be together with c 1", "b 1 is needed by a: b", "a 1 is asked for", "c 1 is asked for"}},
+			[]string{"package b 1 cannot be together with c 1", "b 1 has `Breaks: c (<< 2)`", "b 1 is needed by a: b", "a 1 is asked for", "c 1 is asked for"}},
 		{"conflict by provide", []string{"a 1; Provides: mta; Conflicts: mta", "b 1; Provides: mta; Conflicts: mta"}, []string{"package a", "package b"},
-			[]string{"package b 1 cannot be together with a 1", "b 1 is asked for", "a 1 is asked for"}},
+			[]string{"package b 1 cannot be together with a 1", "b 1 has `Conflicts: mta`", "b 1 is asked for", "a 1 is asked for"}},
 		{"foreign architecture", []string{"a 1; Depends: b:arm64", "b 1"}, []string{"package a"},
 			[]string{"no package satisfies `b:arm64`", "the suite has b 1", "a 1 is asked for"}},
 	} {
@@ -202,6 +205,48 @@ func TestClosureFails(t *testing.T) {
 			}
 			if d := cmp.Diff(c.want, append([]string{p.What}, p.Detail...)); d != "" {
 				t.Error(d)
+			}
+		})
+	}
+}
+
+// A search in which every alternative of many leads to the same conflict ends soon.
+func TestClosureGivesUp(t *testing.T) {
+	have, deps := []string{"k 1"}, []string{}
+	for i := range 40 {
+		have = append(have, fmt.Sprintf("l%d 1", i), fmt.Sprintf("r%d 1", i))
+		deps = append(deps, fmt.Sprintf("l%d | r%d", i, i))
+	}
+	deps = append(deps, "x | y")
+	have = append(have, "a 1; Depends: "+strings.Join(deps, ", "), "x 1; Conflicts: k", "y 1; Conflicts: k")
+	start := time.Now()
+	_, err := solve(t, have, []string{"package a", "package k"})
+	if err == nil || !strings.Contains(err.Error(), "x 1 cannot be together with k 1") {
+		t.Errorf("got %v", err)
+	}
+	if d := time.Since(start); d > 20*time.Second {
+		t.Errorf("it took %s", d)
+	}
+}
+
+// BenchmarkIndex reads indexes of 1, 10 and 100 times 700 packages, the last being the size of Debian's own: time and
+// memory must grow with the size and no faster.
+func BenchmarkIndex(b *testing.B) {
+	for _, times := range []int{1, 10, 100} {
+		var lines []string
+		for i := range 700 * times {
+			lines = append(lines, fmt.Sprintf("package-%d 1:2.%d-1; Depends: libc6 (>= 2.38), package-%d, package-%d (>= 1) | other; Provides: virtual-%d (= 1); Breaks: package-%d (<< 1); Section: libs; Priority: optional; Tag: %s",
+				i, i, (i+1)%(700*times), (i*7+3)%(700*times), i%50, i/2, strings.Repeat("role::shared-lib, ", 8)))
+		}
+		lines = append(lines, "libc6 2.42-1", "other 1")
+		text := packagesText(lines...)
+		b.Run(fmt.Sprintf("%dx", times), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := parseIndex(strings.NewReader(text), "amd64"); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

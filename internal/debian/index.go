@@ -31,13 +31,22 @@ type pkg struct {
 	depends, preDepends   string
 	conflicts, breaks     string
 	provides              string
-	priority              string
+	priority, multiArch   string
+	home                  string // the index's architecture; arch may be "all"
 	essential             bool
 	ver                   version.Version
-	groups                relation // depends and preDepends, once parsed
-	against               relation // conflicts and breaks, once parsed
+	groups                relation    // depends and preDepends, once parsed
+	against               []exclusion // conflicts and breaks, once parsed
 	parsedDeps, parsedNot bool
 }
+
+// exclusion is a package that another must not be together with, and the field that says so.
+type exclusion struct {
+	field string
+	atom
+}
+
+func (e *exclusion) String() string { return e.field + ": " + e.atom.String() }
 
 // provider is a package that provides a name, at a version if it says one.
 type provider struct {
@@ -79,6 +88,7 @@ func (x *index) add(p *pkg) error {
 	if p.arch != x.arch && p.arch != "all" {
 		return nil
 	}
+	p.home = x.arch
 	var err error
 	if p.ver, err = version.Parse(p.version); err != nil {
 		return fmt.Errorf("package %s: %w", p.name, err)
@@ -128,7 +138,7 @@ func (x *index) candidates(a atom) []*pkg {
 		return nil
 	}
 	var out []*pkg
-	if p := x.packages[a.name]; p != nil && a.admits(p.ver) {
+	if p := x.packages[a.name]; p != nil && a.admits(p.ver) && (a.arch != "any" || p.multiArch == "allowed") {
 		out = append(out, p)
 	}
 	for _, v := range x.providers[a.name] {
@@ -155,14 +165,16 @@ func (p *pkg) needs() (relation, error) {
 }
 
 // excludes gives what p must not be together with.
-func (p *pkg) excludes() (relation, error) {
+func (p *pkg) excludes() ([]exclusion, error) {
 	if !p.parsedNot {
-		for _, field := range []string{p.conflicts, p.breaks} {
-			r, err := parseRelation(field)
+		for _, f := range [2][2]string{{"Conflicts", p.conflicts}, {"Breaks", p.breaks}} {
+			r, err := parseRelation(f[1])
 			if err != nil {
-				return nil, fmt.Errorf("package %s: Conflicts: %w", p.name, err)
+				return nil, fmt.Errorf("package %s: %s: %w", p.name, f[0], err)
 			}
-			p.against = append(p.against, r...)
+			for _, g := range r {
+				p.against = append(p.against, exclusion{f[0], g[0]})
+			}
 		}
 		p.parsedNot = true
 	}
@@ -237,6 +249,8 @@ func (p *pkg) set(key, value []byte) (field *string, err error) {
 		field = &p.provides
 	case "Priority":
 		field = &p.priority
+	case "Multi-Arch":
+		field = &p.multiArch
 	case "Essential":
 		p.essential = string(value) == "yes"
 		return nil, nil
