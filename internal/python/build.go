@@ -74,18 +74,23 @@ func (v *venv) build(ctx context.Context, sel Selected, chain ...string) (engine
 		vars["PBR_VERSION"] = sel.Version
 		vars["PDM_BUILD_SCM_VERSION"] = sel.Version
 	}
+	crates, err := v.rust(ctx, sel, src)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	maps.Copy(vars, crates.Env)
 	maps.Copy(vars, v.Env[sel.Name])
 	b := src.project.build
 	return engine.Run("build "+label(sel), engine.Command{
 		Args: append([]string{buildEnv + "/bin/python", "-P", scriptsAt + "/build.py", src.mode, b.backend, buildDist}, b.paths...),
 		Env:  vars,
 		Dir:  path.Join(src.at, src.dir),
-		Layers: []engine.Layer{
+		Layers: append([]engine.Layer{
 			{Step: v.BuildRoot, At: "/"},
 			{Step: env, At: buildEnv},
 			{Step: src.tree.Step, At: src.at},
 			scriptLayer("build.py", buildScript),
-		},
+		}, crates.Layers...),
 		Outputs:  []string{buildDist},
 		Platform: v.ask.Platform(),
 	}), nil

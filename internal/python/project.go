@@ -26,6 +26,7 @@ type project struct {
 	build          buildSystem
 	tool           uvSettings
 	hooks          bool // hatchling: build hooks run code of the project
+	rust           rustSettings
 }
 
 // buildSystem is the table of PEP 518, with what stands in where it is missing.
@@ -75,6 +76,7 @@ func parseProject(file string, data []byte) (project, error) {
 		}
 	}
 	if tool, ok := c.Sub("tool"); ok {
+		p.rust = readRustSettings(tool)
 		if c, ok := tool.Sub("uv"); ok {
 			p.tool = readSettings(c)
 		}

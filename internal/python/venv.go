@@ -38,6 +38,8 @@ type VenvOptions struct {
 	Overlaps      []string                     // patterns below site-packages: where packages differ, the last by name stands
 	Bytecode      bool                         // compile every module of every package
 
+	// Rust gives what the build of a package with Rust inside needs; nil: none can be built.
+	Rust func(context.Context, *engine.Ask, RustInside) (RustCrates, error)
 	// Origin finds the git repository of a locked URL where the recipe knows it by another name; nil: the URL itself.
 	Origin func(url string) string
 }

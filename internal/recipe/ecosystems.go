@@ -55,7 +55,10 @@ func asTree(v starlark.Value) (*treeValue, bool) {
 }
 
 // treeArg makes UnpackArgs accept a tree or a root. Where an argument may be None its name ends in "??".
-type treeArg struct{ v *treeValue }
+type treeArg struct {
+	v        *treeValue
+	versions map[string]string // of the packages in a Debian root
+}
 
 // Unpack implements starlark.Unpacker.
 func (a *treeArg) Unpack(v starlark.Value) error {
@@ -64,6 +67,9 @@ func (a *treeArg) Unpack(v starlark.Value) error {
 		return fmt.Errorf("got %s, want a tree", v.Type())
 	}
 	a.v = t
+	if r, ok := v.(*rootValue); ok {
+		a.versions = r.versions
+	}
 	return nil
 }
 
@@ -212,6 +218,7 @@ func pythonVenv(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if build.v != nil {
 		o.BuildRoot = build.v.step
 	}
+	o.Rust = rustInside(build.versions)
 	for into, l := range map[*[]string]*starlark.List{&o.Extras: extras, &o.Groups: groups, &o.NoBinary: noBinary, &o.Only: only, &o.Overlaps: overlaps} {
 		if *into, err = strs(b.Name(), l); err != nil {
 			return nil, err

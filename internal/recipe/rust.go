@@ -1,11 +1,14 @@
 package recipe
 
 import (
+	"context"
 	"fmt"
 	"path"
 
 	"go.starlark.net/starlark"
 
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/python"
 	"hewn.example/hewn/internal/rust"
 )
 
@@ -54,11 +57,10 @@ func rustBuild(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	if o.Source, err = staticOf("source", src.v); err != nil {
 		return nil, err
 	}
-	ver, ok := root.versions["rustc"]
-	if !ok {
+	o.Root, o.Rustc = root.step, rustcOf(root.versions)
+	if o.Rustc == "" {
 		return nil, fmt.Errorf("root: it has no package `rustc`")
 	}
-	o.Root, o.Rustc = root.step, upstreamVersion(ver)
 	if env != nil {
 		if o.Env, err = strDict("env", env); err != nil {
 			return nil, err
@@ -73,3 +75,14 @@ func rustBuild(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	}
 	return newTree(s, "/"), nil
 }
+
+// rustInside gives Python what the build of a package with Rust inside needs, in a root with these packages.
+func rustInside(versions map[string]string) func(context.Context, *engine.Ask, python.RustInside) (python.RustCrates, error) {
+	return func(ctx context.Context, ask *engine.Ask, in python.RustInside) (python.RustCrates, error) {
+		c, err := rust.Inside(ctx, ask, rust.InsideOptions{Source: in.Source, Dir: in.Dir, Label: in.Label, Manifests: in.Manifests, Rustc: rustcOf(versions)})
+		return python.RustCrates(c), err
+	}
+}
+
+// rustcOf is the version of the compiler in a root; empty: it has none.
+func rustcOf(versions map[string]string) string { return upstreamVersion(versions["rustc"]) }

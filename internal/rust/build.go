@@ -3,12 +3,9 @@ package rust
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"hewn.example/hewn/internal/diag"
@@ -42,7 +39,7 @@ type BuildOptions struct {
 // What comes from the lock is compiled in a step of its own. It sees the manifests and the lock, and an empty program in
 // the place of every root file of a target, so that it runs again only if a manifest, the lock or the toolchain changes.
 func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, error) {
-	if err := CheckToolchain(ctx, ask, o.Source, o.Rustc); err != nil {
+	if err := checkToolchain(ctx, ask, o.Source, o.Rustc); err != nil {
 		return engine.Step{}, err
 	}
 	lock, err := ReadLock(ctx, ask, o.Source)
@@ -66,7 +63,7 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 		layers = append(layers, engine.Layer{Step: stubs("cargo's default registry", probe), At: probeDir})
 		prelude += adopt(identity, o.At)
 	}
-	env := map[string]string{"CARGO_HOME": DefaultAt, "CARGO_NET_OFFLINE": "true", "CARGO_INCREMENTAL": "0", "CARGO_TERM_COLOR": "never"}
+	env := environment()
 	maps.Copy(env, o.Env)
 	common := []string{"--locked", "--offline", "--release", "--target-dir", targetDir}
 	build := words(slices.Concat([]string{"cargo", "build"}, common, []string{"--bin", o.Bin}, o.Flags))
@@ -157,7 +154,7 @@ func skeletonOf(ctx context.Context, ask *engine.Ask, src engine.Static) (engine
 			}
 		}
 	}
-	keep := append(manifests, "Cargo.lock", ".cargo/config.toml?", ".cargo/config?")
+	keep := append(manifests, lockName, ".cargo/config.toml?", ".cargo/config?")
 	return engine.Merge("manifests", engine.Part{Step: engine.Select(src.Step, keep...), At: "/"},
 		engine.Part{Step: stubs("empty programs", roots), At: "/"}), nil
 }
@@ -202,82 +199,4 @@ var stubsDef = engine.NativeDef{Name: "rust-stubs", Version: 1, Run: func(ctx co
 
 func stubs(label string, files map[string]string) engine.Step {
 	return engine.Native(label, stubsDef, files)
-}
-
-// CheckToolchain compares the version of a rustc with what the project asks for: the channel of `rust-toolchain.toml`,
-// and the `rust-version` of its root manifest. A newer one will do: Rust keeps compiling what it once did.
-func CheckToolchain(ctx context.Context, ask *engine.Ask, src engine.Static, have string) error {
-	want, at, err := wanted(ctx, ask, src)
-	if err != nil || want == "" {
-		return err
-	}
-	if older(have, want) {
-		return diag.Inputf("rust-toolchain", "the source asks for Rust %s, but the root has %s", want, have).At(at).
-			Hint("take rustc from a newer suite: [debian] suites in hewn.toml")
-	}
-	return nil
-}
-
-// wanted is the lowest version that will do; empty: any.
-func wanted(ctx context.Context, ask *engine.Ask, src engine.Static) (string, diag.Position, error) {
-	best, at := "", diag.Position{}
-	take := func(v, file, k string) {
-		if v != "" && strings.Trim(v, "0123456789.") == "" && (best == "" || older(best, v)) {
-			best, at = v, diag.Position{File: file, Key: k}
-		}
-	}
-	for _, file := range []string{"rust-toolchain.toml", "rust-toolchain"} {
-		b, err := ask.Read(ctx, src, file)
-		if errors.Is(err, tree.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return "", at, err
-		}
-		channel := strings.TrimSpace(string(b)) // the old form: nothing but a channel
-		if file != "rust-toolchain" || strings.Contains(channel, "[") {
-			m, err := parseManifest(file, b)
-			if err != nil {
-				return "", at, err
-			}
-			channel, _ = sub(m.top, "toolchain")["channel"].(string)
-		}
-		if strings.HasPrefix(channel, "nightly") || strings.HasPrefix(channel, "beta") {
-			return "", at, diag.Inputf("rust-toolchain", "the source asks for Rust `%s`, and archives have releases only", channel).
-				At(diag.Position{File: file, Key: "toolchain.channel"})
-		}
-		take(channel, file, "toolchain.channel")
-		break
-	}
-	b, err := ask.Read(ctx, src, manifestName)
-	if err != nil {
-		return "", at, fmt.Errorf("the project has no %s: %w", manifestName, err)
-	}
-	m, err := parseManifest(manifestName, b)
-	if err != nil {
-		return "", at, err
-	}
-	v, _ := m.packageTable()["rust-version"].(string)
-	take(v, manifestName, "package.rust-version")
-	v, _ = sub(sub(m.top, "workspace"), "package")["rust-version"].(string)
-	take(v, manifestName, "workspace.package.rust-version")
-	return best, at, nil
-}
-
-// older compares releases such as 1.94 and 1.94.1 number by number; what follows the third is not looked at.
-func older(a, b string) bool {
-	x, y := numbers(a), numbers(b)
-	return slices.Compare(x[:], y[:]) < 0
-}
-
-func numbers(s string) (n [3]int) {
-	if i := strings.IndexAny(s, "-+~"); i >= 0 {
-		s = s[:i]
-	}
-	for i, part := range strings.SplitN(s, ".", 4) {
-		if i < 3 {
-			n[i], _ = strconv.Atoi(part)
-		}
-	}
-	return n
 }

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"strings"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/lock/tomldoc"
 )
 
 // manifest is a Cargo.toml as plain values: table, []any, string, bool, and literal for everything else.
-type manifest struct{ top table }
+type manifest struct {
+	top table
+	doc *tomldoc.Doc // where it all stands
+}
 
 type table = map[string]any
 
@@ -21,7 +25,23 @@ func parseManifest(file string, b []byte) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &manifest{plain(doc.Root.Value()).(table)}, nil
+	return &manifest{plain(doc.Root.Value()).(table), doc}, nil
+}
+
+// at is the position of the value that keys lead to, or of the last table on the way.
+func (m *manifest) at(keys ...string) diag.Position {
+	v := m.doc.Root.Value()
+	for _, k := range keys {
+		if v.Kind != tomldoc.Object {
+			break
+		}
+		next, ok := v.Table.Get(k)
+		if !ok {
+			break
+		}
+		v = next
+	}
+	return m.doc.At(v, strings.Join(keys, "."))
 }
 
 func plain(v tomldoc.Value) any {

@@ -31,6 +31,8 @@ type vendorParams struct {
 	Config string   `json:"config"` // the content of config.toml
 }
 
+const lockName = "Cargo.lock"
+
 // DefaultAt is where a vendor tree goes if nobody says otherwise: a place that cargo knows as CARGO_HOME.
 const DefaultAt = "/usr/local/cargo"
 
@@ -51,6 +53,11 @@ func Vendor(ctx context.Context, ask *engine.Ask, o VendorOptions) (engine.Stati
 	if o.At == "" {
 		o.At = DefaultAt
 	}
+	return vendor(lock, o.At)
+}
+
+// vendor is the vendor tree of a lock, or of several whose packages stand together in one.
+func vendor(lock *cargo.Lock, at string) (engine.Static, error) {
 	p := vendorParams{}
 	var inputs []engine.Static
 	from := map[string]*cargo.Package{}
@@ -60,7 +67,9 @@ func Vendor(ctx context.Context, ask *engine.Ask, o VendorOptions) (engine.Stati
 			continue // it lies beside the lock, or another one stands in for it
 		}
 		dir := pkg.Name + "-" + pkg.Version
-		if other := from[dir]; other != nil {
+		if other := from[dir]; other != nil && other.Source == pkg.Source && other.Checksum == pkg.Checksum {
+			continue // of another lock
+		} else if other != nil {
 			return engine.Static{}, diag.Inputf("cargo-twice", "package `%s` comes from two sources, and a vendor directory has room for one", pkg).
 				At(pkg.Pos).With(other.Source.String(), pkg.Source.String()).
 				Hint("let all of the workspace depend on it from the same source, for example with [patch] in Cargo.toml")
@@ -72,18 +81,18 @@ func Vendor(ctx context.Context, ask *engine.Ask, o VendorOptions) (engine.Stati
 		}
 		p.Dirs, inputs = append(p.Dirs, dir), append(inputs, step)
 	}
-	p.Config = Config(lock, path.Join(o.At, "vendor"))
+	p.Config = Config(lock, path.Join(at, "vendor"))
 	return engine.NativeStatic("crates", vendorDef, p, inputs...), nil
 }
 
 // ReadLock reads the project's Cargo.lock.
 func ReadLock(ctx context.Context, ask *engine.Ask, dir engine.Static) (*cargo.Lock, error) {
-	b, err := ask.Read(ctx, dir, "Cargo.lock")
+	b, err := ask.Read(ctx, dir, lockName)
 	if err != nil {
 		return nil, diag.Inputf("lock-missing", "cannot read `Cargo.lock` of %s", dir.Label()).Because(err).
 			Hint("make one with `cargo generate-lockfile`, and commit it")
 	}
-	return cargo.Read("Cargo.lock", b)
+	return cargo.Read(dir.File(lockName), b)
 }
 
 // unpacked is the step whose tree is a package's directory.
@@ -96,7 +105,7 @@ func unpacked(p *cargo.Package) (engine.Static, error) {
 	if err != nil {
 		return engine.Static{}, err
 	}
-	return engine.NativeStatic(p.String(), unpackDef, unpackParams{p.Name, p.Version, p.Checksum.Hex()}, engine.Fetch(a)), nil
+	return engine.NativeStatic(p.String(), unpackDef, unpackParams{p.Name, p.Version, p.Checksum.Hex()}, engine.FetchLocked(a, p.Pos)), nil
 }
 
 // Artifact is the .crate file of a package from a registry. Which registry does not matter: the file is found by name

@@ -1,0 +1,112 @@
+package rust
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/tree"
+)
+
+// lowest is the lowest version of Rust that will do, and who says so; an empty version: any.
+type lowest struct {
+	version string
+	at      diag.Position
+}
+
+// atLeast takes in what a file asks for. What is no release ("stable") asks for none.
+func (l *lowest) atLeast(version string, at diag.Position) {
+	if version != "" && strings.Trim(version, "0123456789.") == "" && (l.version == "" || older(l.version, version)) {
+		*l = lowest{version, at}
+	}
+}
+
+// check compares it with what a root has.
+func (l lowest) check(have string) error {
+	if l.version == "" || !older(have, l.version) {
+		return nil
+	}
+	return diag.Inputf("rust-toolchain", "the source asks for Rust %s, but the root has %s", l.version, have).At(l.at).
+		Hint("take rustc from a newer suite: [debian] suites in hewn.toml")
+}
+
+// checkToolchain compares the version of a rustc with what the project asks for: the channel of `rust-toolchain.toml`,
+// and the `rust-version` of its packages. A newer one will do: Rust keeps compiling what it once did.
+func checkToolchain(ctx context.Context, ask *engine.Ask, src engine.Static, have string) error {
+	var want lowest
+	if err := want.channel(ctx, ask, src); err != nil {
+		return err
+	}
+	w, err := readWorkspace(ctx, ask, src, "", "")
+	if err != nil {
+		return fmt.Errorf("the project has no %s that can be read: %w", manifestName, err)
+	}
+	want.packages(w)
+	return want.check(have)
+}
+
+// channel takes in the toolchain file: what rustup would install.
+func (l *lowest) channel(ctx context.Context, ask *engine.Ask, src engine.Static) error {
+	for _, file := range []string{"rust-toolchain", "rust-toolchain.toml"} { // in rustup's order
+		b, err := ask.Read(ctx, src, file)
+		if errors.Is(err, tree.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		channel, at := strings.TrimSpace(string(b)), diag.Position{File: src.File(file), Line: 1} // the old form: nothing but a channel
+		if file != "rust-toolchain" || strings.Contains(channel, "[") {
+			m, err := parseManifest(src.File(file), b)
+			if err != nil {
+				return err
+			}
+			channel, _ = sub(m.top, "toolchain")["channel"].(string)
+			at = m.at("toolchain", "channel")
+		}
+		if strings.HasPrefix(channel, "nightly") || strings.HasPrefix(channel, "beta") {
+			return diag.Inputf("rust-toolchain", "the source asks for Rust `%s`, and archives have releases only", channel).At(at).
+				Hint("name a release there, for example the one that the root has")
+		}
+		if i := strings.IndexByte(channel, '-'); i > 0 { // a host may follow: 1.94.0-x86_64-unknown-linux-gnu
+			channel = channel[:i]
+		}
+		l.atLeast(channel, at)
+		break
+	}
+	return nil
+}
+
+// packages takes in `rust-version` of a workspace and its members. Tests of cargo for other packages are its own matter.
+func (l *lowest) packages(w *workspace) {
+	v, _ := sub(sub(w.root.top, "workspace"), "package")["rust-version"].(string)
+	l.atLeast(v, w.root.at("workspace", "package", "rust-version"))
+	for _, p := range w.packages {
+		if v, ok := p.packageTable()["rust-version"].(string); ok {
+			l.atLeast(v, p.at("package", "rust-version"))
+		}
+	}
+}
+
+// older compares releases such as 1.94 and 1.94.1 number by number; what follows the third is not looked at.
+func older(a, b string) bool {
+	x, y := numbers(a), numbers(b)
+	return slices.Compare(x[:], y[:]) < 0
+}
+
+func numbers(s string) (n [3]int) {
+	if i := strings.IndexAny(s, "-+~"); i >= 0 {
+		s = s[:i]
+	}
+	for i, part := range strings.SplitN(s, ".", 4) {
+		if i < 3 {
+			n[i], _ = strconv.Atoi(part)
+		}
+	}
+	return n
+}
