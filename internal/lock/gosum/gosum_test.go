@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/testkit/fuzzing"
+	"hewn.example/hewn/internal/testkit/twin"
 )
 
 const h1 = "h1:NqM8EUOU14njkJ3fqMW+pc6Ldnwhi/IjpwHt7yyuwOQ="
@@ -88,8 +90,11 @@ replace a.example/x => ../x
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("golang.org/x/text v0.3.0 " + h1 + "\n"))
+	twin.Add(f, "go.sum", "\n")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		sums, err := Parse("go.sum", b)
+		var sums []Sum
+		var err error
+		fuzzing.Bounded(t, len(b), func() { sums, err = Parse("go.sum", b) })
 		var p *diag.Problem
 		if err != nil && !errors.As(err, &p) {
 			t.Errorf("%v is no Problem", err)
@@ -104,6 +109,7 @@ func FuzzParse(f *testing.F) {
 
 func FuzzParseMod(f *testing.F) {
 	f.Add([]byte("module x\n\ngo 1.26\n"))
+	f.Add(twin.Read(f, "go.mod"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, err := ParseMod("go.mod", b)
 		var p *diag.Problem

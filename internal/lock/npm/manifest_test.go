@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/testkit/twin"
 )
 
 func TestParseManifest(t *testing.T) {
@@ -24,6 +25,7 @@ func TestParseManifest(t *testing.T) {
 
 func FuzzParseManifest(f *testing.F) {
 	f.Add([]byte(`{"dependencies": {"a": "^1"}, "workspaces": ["x/*"], "overrides": {"c@1": {"d": "2"}}}`))
+	f.Add(twin.Read(f, "web/package.json"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var p *diag.Problem
 		if _, err := ParseManifest("package.json", b); err != nil && !errors.As(err, &p) {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/testkit/fuzzing"
+	"hewn.example/hewn/internal/testkit/twin"
 )
 
 var update = flag.Bool("update", false, "write goldens")
@@ -157,8 +159,13 @@ func FuzzParse(f *testing.F) {
 	text, _ := os.ReadFile("testdata/mixed.json")
 	f.Add(text)
 	f.Add([]byte(`{"lockfileVersion":2,"packages":{"":{}}}`))
+	for _, piece := range twin.Pieces(f, "web/package-lock.json", "\n    },\n") {
+		f.Add(append(piece, "    }\n  }\n}\n"...)) // closed, where it was cut
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l, err := Parse("package-lock.json", b)
+		var l *Lock
+		var err error
+		fuzzing.Bounded(t, len(b), func() { l, err = Parse("package-lock.json", b) })
 		var p *diag.Problem
 		switch {
 		case err == nil:

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/testkit/fuzzing"
+	twinlocks "hewn.example/hewn/internal/testkit/twin"
 )
 
 var update = flag.Bool("update", false, "write goldens")
@@ -325,8 +327,11 @@ func FuzzParse(f *testing.F) {
 	f.Add(text)
 	f.Add(large(2))
 	f.Add([]byte("lockfileVersion: '9.0'\nimporters:\n  .: {}\n"))
+	twinlocks.Add(f, "web/pnpm-lock.yaml", "\n\n")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l, err := Parse("pnpm-lock.yaml", b)
+		var l *Lock
+		var err error
+		fuzzing.Bounded(t, len(b), func() { l, err = Parse("pnpm-lock.yaml", b) })
 		var p *diag.Problem
 		switch {
 		case err != nil:

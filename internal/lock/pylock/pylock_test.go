@@ -9,6 +9,8 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/lock/uv"
+	"hewn.example/hewn/internal/testkit/fuzzing"
+	"hewn.example/hewn/internal/testkit/twin"
 )
 
 const zeros = "00000000000000000000000000000000000000000000000000000000000000"
@@ -96,8 +98,12 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add([]byte("lock-version = \"1.0\"\npackages = [{ name = \"a\", archive = { path = \"../x\", hashes = { sha256 = \"\" } } }]"))
+	lock, _ := uv.Read("uv.lock", twin.Read(f, "uv.lock"))
+	f.Add(exported(lock, 1)[:3000])
 	f.Fuzz(func(t *testing.T, data []byte) {
-		l, err := Read("pylock.toml", data)
+		var l *Lock
+		var err error
+		fuzzing.Bounded(t, len(data), func() { l, err = Read("pylock.toml", data) })
 		if err != nil {
 			var p *diag.Problem
 			if !errors.As(err, &p) {
@@ -106,8 +112,10 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		for _, p := range l.Packages {
+			fuzzing.Name(t, "package", p.Name)
 			for _, file := range p.Wheels {
-				if file.Integrity.IsZero() || strings.ContainsAny(file.Name, "/\x00") {
+				fuzzing.Name(t, "wheel", file.Name)
+				if file.Integrity.IsZero() {
 					t.Fatalf("file %+v", file)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/testkit/fuzzing"
 )
 
 const sum = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
@@ -60,7 +61,9 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("-e\n"))
 	f.Add([]byte("a \\\n\\\n#\n--hash"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := Read("requirements.txt", data)
+		var file *File
+		var err error
+		fuzzing.Bounded(t, len(data), func() { file, err = Read("requirements.txt", data) })
 		if err != nil {
 			var p *diag.Problem
 			if !errors.As(err, &p) {

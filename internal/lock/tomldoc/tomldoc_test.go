@@ -9,6 +9,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/testkit/fuzzing"
+	"hewn.example/hewn/internal/testkit/twin"
 )
 
 // text prints a value the way plain prints what another decoder made of it.
@@ -146,12 +148,16 @@ func TestCursor(t *testing.T) {
 
 // FuzzParse compares with a decoder: what both accept they understand alike.
 func FuzzParse(f *testing.F) {
-	f.Add(sample)
-	f.Add("[a.b]\n[a]\nc.d = 1\nc.e = 2\n")
-	f.Fuzz(func(t *testing.T, s string) {
-		d, err := Parse("f", []byte(s))
+	f.Add([]byte(sample))
+	f.Add([]byte("[a.b]\n[a]\nc.d = 1\nc.e = 2\n"))
+	twin.Add(f, "pyproject.toml", "\n\n")
+	twin.Add(f, "Cargo.toml", "\n\n")
+	f.Fuzz(func(t *testing.T, s []byte) {
+		var d *Doc
+		var err error
+		fuzzing.Bounded(t, len(s), func() { d, err = Parse("f", s) })
 		var want map[string]any
-		if err != nil || toml.Unmarshal([]byte(s), &want) != nil {
+		if err != nil || toml.Unmarshal(s, &want) != nil {
 			return
 		}
 		if got := text(d.Root.Value()); got != plain(want) {

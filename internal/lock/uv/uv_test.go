@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/testkit/fuzzing"
+	"hewn.example/hewn/internal/testkit/twin"
 )
 
 var update = flag.Bool("update", false, "write goldens")
@@ -152,14 +154,13 @@ func large(packages, wheels int) []byte {
 	return []byte(b.String())
 }
 
+// BenchmarkRead shows that reading is linear: a package takes as long at 100 times the twin's size.
 func BenchmarkRead(b *testing.B) {
-	data := large(200, 18)
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		if _, err := Read("uv.lock", data); err != nil {
-			b.Fatal(err)
-		}
-	}
+	lock := twin.Read(b, "uv.lock")
+	twin.Linear(b, func(n int) ([]byte, int) { return twin.Times(lock, n) }, func(data []byte) error {
+		_, err := Read("uv.lock", data)
+		return err
+	})
 }
 
 func FuzzRead(f *testing.F) {
@@ -169,9 +170,12 @@ func FuzzRead(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add(large(2, 2))
+	twin.Add(f, "uv.lock", "\n[[package]]\n")
 	f.Add([]byte("version = 1\na.b = 1\na.b.c = 2\n[a]\n[[a]]\n[a.b]\nx = [1, {y.z = 2, y.w = 3}]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		l, err := Read("uv.lock", data)
+		var l *Lock
+		var err error
+		fuzzing.Bounded(t, len(data), func() { l, err = Read("uv.lock", data) })
 		if err != nil {
 			var p *diag.Problem
 			if !errors.As(err, &p) {
@@ -183,5 +187,14 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		_ = text(l)
+		for _, p := range l.Packages {
+			fuzzing.Name(t, "package", p.Name)
+			for _, f := range p.Wheels {
+				fuzzing.Name(t, "wheel", f.Name)
+			}
+			if p.Sdist != nil {
+				fuzzing.Name(t, "sdist", p.Sdist.Name)
+			}
+		}
 	})
 }
