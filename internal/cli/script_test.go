@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"crypto/sha512"
@@ -22,6 +23,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"hewn.example/hewn/internal/source"
 )
 
 // TestScript runs testdata/script: one file a behaviour, the first word of its name is the command. A script has its own
@@ -52,7 +55,7 @@ func TestScript(t *testing.T) {
 			return why == "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "said": said, "registry": registry, "npm": npm, "evil": evil, "cut": cut, "subst": subst, "untouched": untouched,
+			"exits": exits, "said": said, "registry": registry, "npm": npm, "gomod": gomod, "evil": evil, "cut": cut, "subst": subst, "untouched": untouched,
 		},
 	})
 }
@@ -143,7 +146,7 @@ func registry(ts *testscript.TestScript, _ bool, _ []string) {
 func subst(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		text := ts.ReadFile(name)
-		for _, k := range []string{"REGISTRY", "INTEGRITY"} {
+		for _, k := range []string{"REGISTRY", "INTEGRITY", "H1ZIP", "H1MOD"} {
 			text = strings.ReplaceAll(text, "$"+k, ts.Getenv(k))
 		}
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o644))
@@ -169,6 +172,35 @@ func npm(ts *testscript.TestScript, _ bool, args []string) {
 		return err
 	}))
 	publish(ts, args[0], args[1], headers, content)
+}
+
+// gomod puts the directory mod on the proxy, as a module of a path without capitals, and sets H1ZIP and H1MOD.
+func gomod(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: gomod MODULE VERSION")
+	}
+	var packed bytes.Buffer
+	z := zip.NewWriter(&packed)
+	root := ts.MkAbs("mod")
+	ts.Check(filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, _ := filepath.Rel(root, p)
+		w, err := z.Create(args[0] + "@" + args[1] + "/" + rel)
+		ts.Check(err)
+		_, err = w.Write([]byte(ts.ReadFile(p)))
+		return err
+	}))
+	ts.Check(z.Close())
+	at := filepath.Join(ts.MkAbs("www"), args[0], "@v")
+	ts.Check(os.MkdirAll(at, 0o755))
+	for ext, b := range map[string][]byte{".zip": packed.Bytes(), ".mod": []byte(ts.ReadFile("mod/go.mod"))} {
+		ts.Check(os.WriteFile(filepath.Join(at, args[1]+ext), b, 0o644))
+		sum, err := source.VerifyH1(ext, bytes.NewReader(b), int64(len(b)))
+		ts.Check(err)
+		ts.Setenv("H1"+strings.ToUpper(ext[1:]), sum.String())
+	}
 }
 
 // evil packs an archive that no unpacker may follow.

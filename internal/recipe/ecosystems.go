@@ -23,7 +23,7 @@ var ecosystemModules = map[string]map[string]builtin{
 	"openapi": {"generate": openapiGenerate},
 	"python":  {"minor": pythonMinor, "compiled": pythonCompiled, "venv": pythonVenv, "import_check": pythonImportCheck},
 	"node":    {"modules": nodeModules, "toolchain": nodeToolchain},
-	"golang":  {"build": golangBuild, "toolchain": golangToolchain},
+	"golang":  {"build": golangBuild, "modules": golangModules, "toolchain": golangToolchain},
 	"rust":    {"build": rustBuild, "vendor": rustVendor},
 	"oci":     {"image": ociImage, "unpack": ociUnpack},
 }
