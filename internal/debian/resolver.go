@@ -43,6 +43,7 @@ type Resolver struct {
 
 	mu      sync.Mutex
 	indexes map[string]*loaded // by suite and architecture
+	used    []string           // suites that gave an answer
 }
 
 var _ pins.Resolver = (*Resolver)(nil)
@@ -117,10 +118,19 @@ func (r *Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artif
 		if err != nil {
 			return nil, fmt.Errorf("%s in suite %s: %w", q.Set, suite, err)
 		}
+		r.use(suite)
 		return artifacts(pkgs)
 	}
 	return nil, diag.Failf("debian-no-suite", "no suite has every package of %s", q.Set).With(lacks...).
 		Hint("check the names, or name a suite that has them all")
+}
+
+func (r *Resolver) use(suite string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.used, suite) {
+		r.used = append(r.used, suite)
+	}
 }
 
 // lacking gives those of the requested packages that nothing in the index satisfies.
@@ -222,37 +232,50 @@ func endpointLines(es []origin.Endpoint) []string {
 }
 
 func (r *Resolver) loadFrom(ctx context.Context, e origin.Endpoint, suite, arch string) (*index, error) {
-	dist := e.URL + "/dists/" + suite
+	rel, err := r.release(ctx, e, suite)
+	if err != nil {
+		return nil, err
+	}
+	dist := distOf(e, suite)
+	x, err := r.packages(ctx, e, dist, rel, arch)
+	if err != nil {
+		return nil, indexProblem("cannot read the list of packages", dist, err)
+	}
+	return x, nil
+}
+
+func distOf(e origin.Endpoint, suite string) string { return e.URL + "/dists/" + suite }
+
+func indexProblem(what, dist string, err error) *diag.Problem {
+	return diag.Failf("debian-index", "%s of %s", what, dist).Because(err)
+}
+
+// release reads a suite's InRelease and checks who signed it, which suite it is of and how old it is.
+func (r *Resolver) release(ctx context.Context, e origin.Endpoint, suite string) (*release, error) {
+	dist := distOf(e, suite)
 	raw, err := r.Getter.Get(ctx, e, dist+"/InRelease", "", maxRelease)
 	if err != nil {
 		return nil, err
 	}
-	fail := func(what string, err error) *diag.Problem {
-		return diag.Failf("debian-index", "%s of %s", what, dist).Because(err)
-	}
 	keyBytes, err := r.Keyring()
 	if err != nil {
-		return nil, fail("cannot verify the index", err).Hint("install the archive's keyring or name it in hewn.toml")
+		return nil, indexProblem("cannot verify the index", dist, err).Hint("install the archive's keyring or name it in hewn.toml")
 	}
 	keys, err := readKeyring(keyBytes)
 	if err != nil {
-		return nil, fail("cannot verify the index", err)
+		return nil, indexProblem("cannot verify the index", dist, err)
 	}
 	rel, err := openRelease(raw, keys, r.Now())
 	if err != nil {
-		return nil, fail("cannot trust the index", err).Hint("name a keyring that holds the archive's key in hewn.toml")
+		return nil, indexProblem("cannot trust the index", dist, err).Hint("name a keyring that holds the archive's key in hewn.toml")
 	}
 	if !rel.answersTo(suite) {
-		return nil, fail("cannot trust the index", fmt.Errorf("it is that of suite %q (%s)", rel.suite, rel.codename))
+		return nil, indexProblem("cannot trust the index", dist, fmt.Errorf("it is that of suite %q (%s)", rel.suite, rel.codename))
 	}
 	if err := rel.checkAge(r.Now(), r.MaxIndexAge); err != nil {
-		return nil, fail("the index is too old", err).Hint("for an archive that stands still set `max-index-age` below `[debian]` in hewn.toml")
+		return nil, indexProblem("the index is too old", dist, err).Hint("for an archive that stands still set `max-index-age` below `[debian]` in hewn.toml")
 	}
-	x, err := r.packages(ctx, e, dist, rel, arch)
-	if err != nil {
-		return nil, fail("cannot read the list of packages", err)
-	}
-	return x, nil
+	return rel, nil
 }
 
 // packages reads the list of packages of component main. gzip first: a third larger than xz and ten times faster to
@@ -291,20 +314,32 @@ func readIndex(raw []byte, name, arch string) (*index, error) {
 // indexFile reads a file that the release vouches for and checks it. By hash first: by name, a mirror in the middle of
 // its update gives a file of another release.
 func (r *Resolver) indexFile(ctx context.Context, e origin.Endpoint, dist, name string, byHash bool, f indexFile) ([]byte, error) {
+	var worst error
+	for _, url := range indexURLs(dist, name, byHash, f) {
+		raw, err := r.Getter.Get(ctx, e, url, "", f.size)
+		if err == nil {
+			if got := sha256.Sum256(raw); got == f.sum {
+				return raw, nil
+			}
+			err = fmt.Errorf("%s is not the file that the signed index names (SHA256 %x)", name, f.sum)
+		}
+		worst = worse(worst, err)
+	}
+	return nil, worst
+}
+
+// worse gives the error that tells more: that a document does not exist tells least.
+func worse(a, b error) error {
+	if a == nil || errors.Is(a, fetch.ErrGone) {
+		return b
+	}
+	return a
+}
+
+func indexURLs(dist, name string, byHash bool, f indexFile) []string {
 	urls := []string{dist + "/" + name}
 	if byHash {
 		urls = slices.Insert(urls, 0, dist+"/"+path.Dir(name)+"/by-hash/SHA256/"+hex.EncodeToString(f.sum[:]))
 	}
-	var err error
-	for _, url := range urls {
-		var raw []byte
-		if raw, err = r.Getter.Get(ctx, e, url, "", f.size); err != nil {
-			continue
-		}
-		if got := sha256.Sum256(raw); got == f.sum {
-			return raw, nil
-		}
-		err = fmt.Errorf("%s is not the file that the signed index names (SHA256 %x)", name, f.sum)
-	}
-	return nil, err
+	return urls
 }
