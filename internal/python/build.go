@@ -222,7 +222,9 @@ type dirInfo struct {
 	Editable *bool `json:"editable,omitempty"`
 }
 
-type archiveInfo struct{}
+type archiveInfo struct {
+	Hashes map[string]string `json:"hashes,omitempty"`
+}
 
 type vcsInfo struct {
 	VCS      string `json:"vcs"`
@@ -238,7 +240,7 @@ func (v *venv) direct(sel Selected) (string, error) {
 	case uv.Git:
 		d.VCS = &vcsInfo{VCS: "git", Commit: s.Commit, Revision: s.Rev}
 	case uv.URL:
-		d.Archive = &archiveInfo{}
+		d.Archive = v.archive(sel)
 	case uv.Path, uv.Directory, uv.Editable:
 		p, err := inside(s.Location, sel)
 		if err != nil {
@@ -246,10 +248,10 @@ func (v *venv) direct(sel Selected) (string, error) {
 		}
 		d.URL = "file://" + (&url.URL{Path: path.Join(v.MembersAt, p)}).EscapedPath()
 		if s.Kind == uv.Path {
-			d.Archive = &archiveInfo{}
+			d.Archive = v.archive(sel)
 		} else {
 			d.Dir = &dirInfo{}
-			if editable := s.Kind == uv.Editable; editable || v.lockFile != reqsFile { // where uv leaves it out
+			if editable := s.Kind == uv.Editable; editable || v.lockFile == uvLock || v.lockFile == pyLock { // elsewhere uv and Poetry leave it out
 				d.Dir.Editable = &editable
 			}
 		}

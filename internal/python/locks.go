@@ -22,9 +22,10 @@ import (
 
 // The locks that an environment is made from: the first that the source has.
 const (
-	uvLock   = "uv.lock"
-	pyLock   = "pylock.toml"
-	reqsFile = "requirements.txt"
+	uvLock     = "uv.lock"
+	poetryLock = "poetry.lock"
+	pyLock     = "pylock.toml"
+	reqsFile   = "requirements.txt"
 )
 
 // readLock reads the first lock that the source has and selects from it.
@@ -32,7 +33,7 @@ func (v *venv) readLock(ctx context.Context, r Request) ([]Selected, error) {
 	for _, kind := range [...]struct {
 		file string
 		read func(context.Context, []byte, Request) ([]Selected, error)
-	}{{uvLock, v.readUV}, {pyLock, readPylock}, {reqsFile, v.readRequirements}} {
+	}{{uvLock, v.readUV}, {poetryLock, v.readPoetry}, {pyLock, readPylock}, {reqsFile, v.readRequirements}} {
 		data, err := v.ask.Read(ctx, v.Source, kind.file)
 		if errors.Is(err, tree.ErrNotExist) {
 			continue
@@ -43,7 +44,7 @@ func (v *venv) readLock(ctx context.Context, r Request) ([]Selected, error) {
 		v.lockFile = kind.file
 		return kind.read(ctx, data, r)
 	}
-	return nil, diag.Inputf("no-lock", "the source has no %s, %s or %s to install from", uvLock, pyLock, reqsFile)
+	return nil, diag.Inputf("no-lock", "the source has no %s, %s, %s or %s to install from", uvLock, poetryLock, pyLock, reqsFile)
 }
 
 func (v *venv) readUV(_ context.Context, data []byte, r Request) ([]Selected, error) {

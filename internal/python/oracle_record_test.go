@@ -29,7 +29,7 @@ var (
 //
 //	go test -tags oracle -run TestRecord ./internal/python -uv /path/to/uv -python /path/to/python3.11
 func TestRecord(t *testing.T) {
-	for _, c := range readCases(t) {
+	for _, c := range readCases(t, "oracle") {
 		if *only != "" && *only != c.name {
 			continue
 		}

@@ -58,9 +58,9 @@ type oracleCase struct {
 
 func (c *oracleCase) list(option string) []string { return strings.Fields(c.options[option]) }
 
-func readCases(t *testing.T) []*oracleCase {
+func readCases(t *testing.T, dir string) []*oracleCase {
 	t.Helper()
-	names, err := filepath.Glob("testdata/oracle/*.txtar")
+	names, err := filepath.Glob("testdata/" + dir + "/*.txtar")
 	if err != nil || len(names) == 0 {
 		t.Fatal("no cases", err)
 	}
@@ -105,7 +105,7 @@ func newCase(name string, a *txtar.Archive) *oracleCase {
 			put(pkgs, rest, string(f.Data))
 		case "git":
 			put(c.repos, rest, string(f.Data))
-		case uvLock, pyLock, reqsFile:
+		case uvLock, poetryLock, pyLock, reqsFile:
 			c.locks[kind] = string(f.Data)
 		case "want":
 			c.want[uvLock] = string(f.Data)
@@ -405,7 +405,7 @@ func unhex(s string) []byte {
 
 // TestOracle compares environments with those that `uv sync --frozen` made of the same locks.
 func TestOracle(t *testing.T) {
-	for _, c := range readCases(t) {
+	for _, c := range readCases(t, "oracle") {
 		t.Run(c.name, func(t *testing.T) {
 			for _, lock := range []string{uvLock, pyLock, reqsFile} {
 				if want := cmp.Or(c.want[lock], c.want[uvLock]); c.locks[lock] != "" && want != "" {
@@ -436,10 +436,10 @@ func (c *oracleCase) compare(t *testing.T, lock, want string) {
 
 // asked is the option, or none where a lock was written for what is asked.
 func (w *oracleWorld) asked(option string) string {
-	if w.lock != uvLock {
-		return "none"
+	if w.lock == uvLock || w.lock == poetryLock {
+		return option
 	}
-	return option
+	return "none"
 }
 
 func problemText(err error) string {

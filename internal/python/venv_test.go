@@ -296,7 +296,7 @@ func TestVenvRefusals(t *testing.T) {
 		want   string
 		code   int
 	}{
-		{"no lock", func(w *world) { delete(w.files, "uv.lock") }, "the source has no uv.lock, pylock.toml or requirements.txt to install from", 2},
+		{"no lock", func(w *world) { delete(w.files, "uv.lock") }, "the source has no uv.lock, poetry.lock, pylock.toml or requirements.txt to install from", 2},
 		{"broken lock", func(w *world) { w.files["uv.lock"] = "version = 1\n[[package]]\n" }, "uv.lock:2:3: `package.name`: target venv: `name` is missing", 2},
 		{"two packages write one file", func(w *world) {
 			w.packed["other-1-py3-none-any.whl"] = wheeltest.Pure("other", "1", map[string]string{"LICENSE": "mine"})
