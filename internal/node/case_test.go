@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -14,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/testkit/plantest"
 	"hewn.example/hewn/internal/tree"
@@ -26,6 +30,7 @@ import (
 //	tgz/FILE/PATH         a tarball in the project
 //	git/NAME/PATH         a repository with one commit
 //	flags                 for npm: --omit=dev
+//	scripts               packages whose install scripts are run, after all else is installed
 //	want                  what is in node_modules; or, on one line, why npm refuses
 //	ours                  what is there with us, where that differs for a reason that docs/LOCKS.md gives
 //	refuse                why we refuse, where npm does
@@ -103,6 +108,9 @@ func newCase(name string, a *txtar.Archive) *oracleCase {
 
 func (c *oracleCase) options(t testing.TB) ModulesOptions {
 	o := ModulesOptions{Dir: engine.Source("web")}
+	if allow := strings.Fields(c.text["scripts"]); len(allow) > 0 {
+		o.Scripts = Scripts{Allow: allow, At: "/web", Layers: []engine.Layer{{Step: engine.Source("root").Step, At: "/"}}}
+	}
 	for _, f := range strings.Fields(c.text["flags"]) {
 		switch f {
 		case "--omit=dev":
@@ -127,6 +135,8 @@ func (c *oracleCase) world(t testing.TB) *plantest.World {
 		web[p] = string(tgz(t, entries...))
 	}
 	w.Sources["web"] = web
+	w.Sources["root"] = map[string]string{"etc/root": ""}
+	w.Act = func(r executor.Request) map[string]string { return runOnHost(t, w, r) }
 	for id, entries := range c.packages {
 		at := strings.LastIndex(id, "@")
 		b := tgz(t, entries...)
@@ -139,6 +149,71 @@ func (c *oracleCase) world(t testing.TB) *plantest.World {
 		w.Git[commit] = files
 	}
 	return w
+}
+
+// runOnHost runs an action with the shell of this machine, in a directory that stands for the root: the project's place,
+// /web, is written anew wherever it appears. It gives what the action leaves.
+func runOnHost(t testing.TB, w *plantest.World, r executor.Request) map[string]string {
+	dir := t.TempDir()
+	err := tree.Walk(t.Context(), w.Store, r.Action.Root, func(p string, e tree.Entry) error {
+		file := filepath.Join(dir, p)
+		switch e.Kind {
+		case tree.KindDir:
+			return os.MkdirAll(file, 0o755)
+		case tree.KindLink:
+			return os.Symlink(e.Target, file)
+		}
+		f, err := w.Store.Open(t.Context(), e.Digest)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		b, err := io.ReadAll(f)
+		if err != nil {
+			return err
+		}
+		mode := os.FileMode(0o644)
+		if e.Executable {
+			mode = 0o755
+		}
+		return os.WriteFile(file, b, mode)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := func(s string) string { return strings.ReplaceAll(s, "/web", dir+"/web") }
+	cmd := exec.CommandContext(t.Context(), r.Action.Args[0], r.Action.Args[1:]...)
+	for i, a := range cmd.Args {
+		cmd.Args[i] = here(a)
+	}
+	cmd.Dir = filepath.Join(dir, r.Action.Dir)
+	for _, kv := range r.Action.Env {
+		cmd.Env = append(cmd.Env, here(kv))
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", r.Action.Args, err, out)
+	}
+	files := map[string]string{}
+	for _, o := range r.Action.Outputs {
+		err := filepath.WalkDir(filepath.Join(dir, o), func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			p, _ := filepath.Rel(dir, file)
+			if d.Type()&fs.ModeSymlink != 0 {
+				target, err := os.Readlink(file)
+				files[p] = "->" + target
+				return err
+			}
+			b, err := os.ReadFile(file)
+			files[p] = string(b)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
 }
 
 // listNPM is a tree as `want` has it: only what lies in some node_modules.

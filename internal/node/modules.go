@@ -1,7 +1,7 @@
 // Package node brings in what JavaScript builds need: node_modules from package-lock.json, and Node.js with npm.
 //
-// node_modules is put together from one tree a package at the places that the lock names. No npm runs for it, and no
-// install script ever does. Differences from `npm ci --ignore-scripts`:
+// node_modules is put together from one tree a package at the places that the lock names. No npm runs for it, and install
+// scripts only where the recipe allows them. Differences from `npm ci --ignore-scripts`:
 //
 //   - there is no node_modules/.package-lock.json, npm's cache of what it did;
 //   - optional packages are left out by os, cpu and libc only, not by `engines`;
@@ -38,6 +38,7 @@ type ModulesOptions struct {
 	Replace  map[string]engine.Step // by the name under which a package is imported: another tree in the place of all its copies
 	OmitDev  bool                   // leave out what only devDependencies need
 	Only     []string               // just these packages and what they need, for a tool without the rest; empty: all
+	Scripts  Scripts                // install scripts to run
 	Platform platform.Platform      // zero: the platform of the build
 }
 
@@ -77,7 +78,7 @@ func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Ste
 		return engine.Step{}, err
 	}
 	m.shadow()
-	return engine.Native("node_modules", modulesDef, m.params, m.inputs...), nil
+	return m.runScripts(ctx, engine.Native("node_modules", modulesDef, m.params, m.inputs...))
 }
 
 // ReadLock reads the project's package-lock.json, or npm-shrinkwrap.json, which npm prefers where it exists.
@@ -93,19 +94,6 @@ func ReadLock(ctx context.Context, ask *engine.Ask, dir engine.Static) (*npm.Loc
 		return nil, diag.Inputf("lock-missing", "cannot read `%s` of %s", name, dir.Label()).Because(err)
 	}
 	return npm.Parse(name, b)
-}
-
-// WithInstallScripts names the packages of a lock that would run a script when npm installs them, as `name@version`,
-// for a note to the user: none of them is ever run here.
-func WithInstallScripts(lock *npm.Lock) []string {
-	var out []string
-	for _, p := range lock.Packages {
-		if p.HasInstallScript && p.Folder() != "" {
-			out = append(out, p.Name+"@"+p.Version)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 func knownReplacements(lock *npm.Lock, pkgs []npm.Package, replace map[string]engine.Step) error {

@@ -15,8 +15,8 @@ import (
 	"hewn.example/hewn/internal/tree"
 )
 
-// toolchainDef lays Node.js and npm out below /usr/local, as their own installers do.
-var toolchainDef = engine.NativeDef{Name: "node-toolchain", Version: 1, Run: layToolchain}
+// toolchainDef lays Node.js, its headers and npm out below /usr/local, as their own installers do.
+var toolchainDef = engine.NativeDef{Name: "node-toolchain", Version: 2, Run: layToolchain}
 
 // manifest is what is read of a package.json.
 type manifest struct {
@@ -135,7 +135,7 @@ func layToolchain(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 		return tree.Tree{}, fmt.Errorf("node-toolchain: want two inputs, got %d", len(c.Inputs))
 	}
 	const npm = "lib/node_modules/npm"
-	node, err := tree.Select(ctx, c.Store, c.Inputs[0], "bin/node")
+	node, err := tree.Select(ctx, c.Store, c.Inputs[0], "bin/node", "include/node?")
 	if err != nil {
 		return tree.Tree{}, fmt.Errorf("the Node.js package is not laid out as expected: %w", err)
 	}

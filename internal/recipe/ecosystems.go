@@ -307,22 +307,33 @@ func pythonImportCheck(th *starlark.Thread, b *starlark.Builtin, args starlark.T
 	return newTree(python.ImportCheck(o), "/"), nil
 }
 
-// nodeModules is node.modules(dir, replace={}, omit_dev=False, only=[]): node_modules at their places below dir. only
-// leaves all packages out but those and what they need.
+// nodeModules is node.modules(dir, replace={}, omit_dev=False, only=[], allow_scripts=[], build_root=None,
+// toolchain=None): node_modules at their places below dir. only leaves all packages out but those and what they need.
+// The install scripts of the packages in allow_scripts are run on build_root and toolchain.
 func nodeModules(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	p, err := plan(th, b.Name())
 	if err != nil {
 		return nil, err
 	}
 	o := node.ModulesOptions{}
-	var dir treeArg
+	var dir, root, toolchain treeArg
 	var replace *starlark.Dict
-	var only *starlark.List
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "dir", &dir, "replace?", &replace, "omit_dev?", &o.OmitDev, "only?", &only); err != nil {
+	var only, allow *starlark.List
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "dir", &dir, "replace?", &replace, "omit_dev?", &o.OmitDev, "only?", &only,
+		"allow_scripts?", &allow, "build_root??", &root, "toolchain??", &toolchain); err != nil {
 		return nil, err
 	}
 	if o.Only, err = strs("only", only); err != nil {
 		return nil, err
+	}
+	if o.Scripts.Allow, err = strs("allow_scripts", allow); err != nil {
+		return nil, err
+	}
+	o.Scripts.At = dir.v.at
+	for _, l := range []treeArg{root, toolchain} {
+		if l.v != nil {
+			o.Scripts.Layers = append(o.Scripts.Layers, l.v.layer())
+		}
 	}
 	if o.Dir, err = staticOf("dir", dir.v); err != nil {
 		return nil, err

@@ -34,6 +34,7 @@ type World struct {
 	Asked    []pins.Question              // what was asked of Pins
 	Fetched  []string                     // file names, in no order
 	Ran      []executor.Request           // what the executor was asked to run
+	Notes    []string                     // what plans noted
 	Platform platform.Platform
 	// Act gives what an action leaves behind, as path -> content; nil stands for an empty file at every output.
 	Act func(r executor.Request) map[string]string
@@ -62,12 +63,20 @@ func Integrity(b []byte) source.Integrity {
 func (w *World) Build(p engine.Plan) (tree.Tree, error) {
 	e, err := engine.New(engine.Config{
 		Store: w.Store, Executor: fakeExecutor{w}, Fetcher: fetcher{w}, Sources: sources{w}, Pins: answers{w}, Targets: only{p},
-		Natives: w.natives, Traces: noTraces{}, Locks: noLocks{}, Platform: w.Platform, Events: func(event.Event) {},
+		Natives: w.natives, Traces: noTraces{}, Locks: noLocks{}, Platform: w.Platform, Events: w.event,
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return e.Build(w.t.Context(), engine.Target("it"))
+}
+
+func (w *World) event(e event.Event) {
+	if n, ok := e.(event.Note); ok {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.Notes = append(w.Notes, n.Text)
+	}
 }
 
 // Text builds p and gives its tree as text.
