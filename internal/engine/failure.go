@@ -167,6 +167,9 @@ func (r *run) actionProblem(t *task, out *executor.Outcome) error {
 	for _, h := range out.Hints {
 		p.Hint("%s", h)
 	}
+	for _, h := range r.advice(out.Log) {
+		p.Hint("%s", h)
+	}
 	if !out.Log.IsZero() && t.target != "" {
 		p.Hint("the whole log: `hewn log %s`", r.reference(t))
 	}
@@ -185,19 +188,35 @@ func (r *run) reference(t *task) string {
 	return ShellQuote(ref)
 }
 
-// tail is the last lines of a log. A log that cannot be read is none.
-func (r *run) tail(log digest.Digest) []string {
+// advice is what others know about what a log says.
+func (r *run) advice(log digest.Digest) (hints []string) {
+	if r.e.cfg.Advise != nil {
+		r.withLog(log, func(in io.Reader) { hints = r.e.cfg.Advise(in) })
+	}
+	return hints
+}
+
+// tail is the last lines of a log.
+func (r *run) tail(log digest.Digest) (lines []string) {
+	r.withLog(log, func(in io.Reader) {
+		var w tailWriter
+		_, _ = io.Copy(&w, in)
+		lines = w.last()
+	})
+	return lines
+}
+
+// withLog calls f with a log. A log that cannot be read is none.
+func (r *run) withLog(log digest.Digest, f func(io.Reader)) {
 	if log.IsZero() {
-		return nil
+		return
 	}
 	in, err := r.e.cfg.Store.Open(context.WithoutCancel(r.ctx), log)
 	if err != nil {
-		return nil
+		return
 	}
 	defer in.Close()
-	var w tailWriter
-	_, _ = io.Copy(&w, in)
-	return w.last()
+	f(in)
 }
 
 // tailWriter keeps the last tailLines lines of what is written to it, each cut to maxLine bytes.

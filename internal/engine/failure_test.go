@@ -102,6 +102,13 @@ func TestFailureTexts(t *testing.T) {
 			w.executor.outcome = func(executor.Request) *executor.Outcome { return &executor.Outcome{ExitCode: 137, Killed: "memory"} }
 			return engine.Run("big", engine.Command{Args: []string{"node"}, Limits: executor.Limits{Memory: 512 << 20}})
 		}},
+		{"advice", func(w *world) engine.Step {
+			w.advise = func(log io.Reader) []string {
+				b, _ := io.ReadAll(log)
+				return []string{fmt.Sprintf("the log has %d bytes", len(b))}
+			}
+			return command("s", []string{"fail", "1", "x.h is missing\n"})
+		}},
 		{"missing-output", func(w *world) engine.Step {
 			return engine.Run("forgetful", engine.Command{Args: []string{"forget"}, Outputs: []string{"/b", "/a"}})
 		}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -53,6 +54,7 @@ type world struct {
 	keepGoing bool
 	paranoid  bool
 	limits    engine.Limits
+	advise    func(io.Reader) []string
 }
 
 func newWorld(t testing.TB) *world {
@@ -72,7 +74,7 @@ func (w *world) engine() *engine.Engine {
 	e, err := engine.New(engine.Config{
 		Store: w.store, Executor: w.executor, Fetcher: w.fetcher, Sources: worldSources{w}, Pins: worldPins{w}, Targets: worldTargets{w},
 		Natives: w.natives, Traces: w.traces, Locks: w.locks, Platform: testPlatform,
-		Events: w.events.add, Limits: w.limits, Workspace: "/w", Recipe: "app", KeepGoing: w.keepGoing, Paranoid: w.paranoid,
+		Events: w.events.add, Limits: w.limits, Workspace: "/w", Recipe: "app", KeepGoing: w.keepGoing, Paranoid: w.paranoid, Advise: w.advise,
 	})
 	if err != nil {
 		w.t.Fatal(err)

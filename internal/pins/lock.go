@@ -296,6 +296,16 @@ func onPlatform(p platform.Platform) string {
 	return " --platform " + p.String()
 }
 
+// Uses says whether anything of an ecosystem is pinned for a platform.
+func (l *Lock) Uses(eco source.Ecosystem, plat platform.Platform) bool {
+	for k := range l.sets {
+		if k.eco == eco && k.plat == plat {
+			return true
+		}
+	}
+	return false
+}
+
 // SetsOf names the sets that hold an artifact, as `ecosystem set platform`.
 func (l *Lock) SetsOf(a source.Artifact) []string {
 	var out []string
