@@ -14,8 +14,6 @@ import (
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/lock/uv"
-	"hewn.example/hewn/internal/pins"
-	"hewn.example/hewn/internal/python/wheel"
 	"hewn.example/hewn/internal/source"
 )
 
@@ -55,10 +53,6 @@ func (v *venv) build(ctx context.Context, sel Selected, chain ...string) (engine
 	if err != nil {
 		return engine.Step{}, err
 	}
-	env, err := v.buildEnvironment(ctx, sel, src, append(slices.Clone(chain), sel.Name))
-	if err != nil {
-		return engine.Step{}, err
-	}
 	vars := map[string]string{
 		// Nobody debugs these extensions, and debug information costs a fifth of the time (the largest file of lxml:
 		// 106 s of CPU with it, 87 without). The interpreter's own flags come first and ask for it.
@@ -80,20 +74,12 @@ func (v *venv) build(ctx context.Context, sel Selected, chain ...string) (engine
 	}
 	maps.Copy(vars, crates.Env)
 	maps.Copy(vars, v.Env[sel.Name])
-	b := src.project.build
-	return engine.Run("build "+label(sel), engine.Command{
-		Args: append([]string{buildEnv + "/bin/python", "-P", scriptsAt + "/build.py", src.mode, b.backend, buildDist}, b.paths...),
-		Env:  vars,
-		Dir:  path.Join(src.at, src.dir),
-		Layers: append([]engine.Layer{
-			{Step: v.BuildRoot, At: "/"},
-			{Step: env, At: buildEnv},
-			{Step: src.tree.Step, At: src.at},
-			scriptLayer("build.py", buildScript),
-		}, crates.Layers...),
-		Outputs:  []string{buildDist},
-		Platform: v.ask.Platform(),
-	}), nil
+	j := &job{venv: v, sel: sel, src: src, vars: vars, layers: crates.Layers, chain: append(slices.Clone(chain), sel.Name)}
+	env, err := j.environment(ctx)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	return j.call("build", src.mode, env, buildDist), nil
 }
 
 // source finds out what a package is built from and reads its pyproject.toml.
@@ -145,68 +131,6 @@ func (v *venv) member(ctx context.Context, sel Selected) (sourceOf, error) {
 		}
 	}
 	return s, nil
-}
-
-// buildEnvironment is a virtual environment with the build requirements that sources.lock pins.
-// What is pinned as an sdist is built first.
-func (v *venv) buildEnvironment(ctx context.Context, sel Selected, src sourceOf, chain []string) (engine.Step, error) {
-	lines := slices.Concat(src.project.build.requires, src.dynamic(), v.root.tool.extraBuild[sel.Name], v.BuildRequires[sel.Name])
-	req, err := request(lines, v.env)
-	if err != nil {
-		return engine.Step{}, diag.Inputf("bad-file", "build requirements of `%s`: %v", label(sel), err).At(sel.Pos)
-	}
-	parts := []engine.Part{{Step: v.skeleton(buildEnv, "").Step, At: "/"}}
-	if len(req) > 0 {
-		q := pins.Question{Ecosystem: source.PyPI, Set: setName(sel), Platform: v.ask.Platform(), Request: v.question(req)}
-		artifacts, err := v.ask.Artifacts(ctx, q)
-		if err != nil {
-			return engine.Step{}, err
-		}
-		for _, a := range artifacts {
-			in := wheel.Install{Prefix: buildEnv, Python: v.minor, Name: a.Name}
-			if !strings.HasSuffix(a.File, ".whl") {
-				file := &uv.File{Name: a.File, Integrity: a.Integrity, Size: a.Size}
-				built, err := v.build(ctx, Selected{Package: &uv.Package{Name: a.Name, Version: a.Version, Source: uv.Source{Kind: uv.Registry}, Sdist: file, Pos: sel.Pos}}, chain...)
-				if err != nil {
-					return engine.Step{}, err
-				}
-				parts = append(parts, engine.Part{Step: engine.Native(a.String()+" (to build)", wheelInstall, in, built), At: "/"})
-				continue
-			}
-			step := engine.NativeStatic(a.String()+" (to build)", wheelInstall, in, engine.Fetch(a))
-			parts = append(parts, engine.Part{Step: step.Step, At: "/"})
-		}
-	}
-	return engine.Merge("build environment of "+label(sel), parts...), nil
-}
-
-// dynamic is what a backend asks for only when its hook is called, where that is known beforehand. (To call the hook here
-// would be to run foreign code while planning; what is not known here the build itself reports, by name.)
-func (s sourceOf) dynamic() []string {
-	if s.mode == "editable" && strings.HasPrefix(s.project.build.backend, "hatchling.") {
-		return []string{"editables~=0.3"}
-	}
-	return nil
-}
-
-func setName(sel Selected) string {
-	if sel.Version == "" {
-		return "build/" + sel.Name
-	}
-	return "build/" + sel.Name + "@" + sel.Version
-}
-
-// question completes a request with what the answer also depends on. Only the minor version of Python: a new patch
-// release must not make every pin stale.
-func (v *venv) question(req []string) []string {
-	out := []string{"python " + v.minor}
-	if v.Libc != "" {
-		out = append(out, "libc "+v.Libc)
-	}
-	for _, c := range v.root.tool.constraints {
-		out = append(out, "constraint "+c)
-	}
-	return append(out, req...)
 }
 
 // directURL is PEP 610's record of where a package came from, in its order of fields.

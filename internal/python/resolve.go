@@ -31,11 +31,13 @@ func Locate(ctx context.Context, g fetch.Getter, e origin.Endpoint, a source.Art
 type Resolver struct {
 	Getter    fetch.Getter
 	Endpoints origin.Endpoints
+	Notes     func(string) // gets what the person who updates should know; may be nil
 }
 
 // Resolve gives one wheel, or where there is none one sdist, for each project that the question's requirements need. Lines of a request are requirements,
-// but for `python 3.14` (needed), `libc 2.41`, `constraint name<2` and `cutoff 2026-05-01T00:00:00Z`, which leaves out
-// what the index says was uploaded later.
+// but for `python 3.14` (needed), `libc 2.41`, `constraint name<2` and `cutoff`: with a time (`2026-05-01T00:00:00Z`), what the
+// index says was uploaded later is left out; with a project and its version (`lxml==6.0.2`) what is newer than its sdist,
+// as far as that can be done (ADR 0009).
 //
 // A request with the line `file name==1.0` asks for one file instead: the best wheel, else the sdist, among those whose
 // hash one of its lines `hash sha256:…` gives; `no-binary` leaves the wheels out.
@@ -52,13 +54,14 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 		return nil, diag.Environmentf("no-origin", "no Python index is configured, so that build requirements cannot be resolved").
 			Hint("add `[mirror.pypi] urls = [\"https://index.example/simple\"]` to hewn.toml, or configure pip or uv on this machine")
 	}
-	p := &provider{getter: r.Getter, endpoints: endpoints, spec: s, known: map[string]*known{}, requires: map[string]required{}}
+	p := &provider{getter: r.Getter, endpoints: endpoints, spec: s, notes: r.Notes, pages: map[string][]index.File{}, known: map[string]*known{}, requires: map[string]required{}}
 	if s.file.Name != "" {
 		return p.locked(ctx)
 	}
-	chosen, err := resolver.Resolve(ctx, p, s.env, s.requirements, s.constraints)
+	chosen, err := p.solve(ctx)
 	if err != nil {
-		problem := diag.Failf("no-solution", "cannot resolve the build requirements of `%s`", strings.TrimPrefix(q.Set, "build/")).Because(err)
+		of := strings.TrimSuffix(strings.TrimPrefix(q.Set, "build/"), "/all")
+		problem := diag.Failf("no-solution", "cannot resolve the build requirements of `%s`", of).Because(err)
 		return nil, problem.With(p.reasons()...)
 	}
 	out := make([]source.Artifact, 0, len(chosen))
@@ -81,6 +84,7 @@ type spec struct {
 	ranks        wheel.Ranks
 	target       wheel.Target
 	cutoff       time.Time
+	cutoffOf     pep508.Requirement // whose sdist's upload is the cut-off, before it is known
 	file         pep508.Requirement // not requirements, but one file of this project and version
 	hashes       []string           // that the file may have
 	noBinary     bool               // the file must be an sdist
@@ -97,7 +101,7 @@ func parseQuestion(q pins.Question) (spec, error) {
 		case "libc":
 			s.target.Libc = rest
 		case "cutoff":
-			s.cutoff, err = time.Parse(time.RFC3339, rest)
+			err = s.parseCutoff(rest)
 		case "constraint":
 			s.constraints, err = appendRequirement(s.constraints, rest)
 		case "no-binary":
@@ -141,6 +145,8 @@ type provider struct {
 	getter    fetch.Getter
 	endpoints []origin.Endpoint
 	spec      spec
+	notes     func(string)
+	pages     map[string][]index.File // of the index, by endpoint and project
 	known     map[string]*known
 	requires  map[string]required // by file name
 }
@@ -169,7 +175,7 @@ func (p *provider) Candidates(ctx context.Context, name string) (usable, yanked 
 		return k.usable, k.yanked, nil
 	}
 	for _, e := range p.endpoints {
-		files, err := index.Project(ctx, p.getter, e, name)
+		files, err := p.project(ctx, e, name)
 		if errors.Is(err, fetch.ErrGone) {
 			continue
 		}
@@ -185,6 +191,18 @@ func (p *provider) Candidates(ctx context.Context, name string) (usable, yanked 
 		from[i] = e.From
 	}
 	return nil, nil, diag.Failf("no-project", "no index has a project `%s` (asked: %s)", name, strings.Join(from, ", "))
+}
+
+// project is the page of a project at one endpoint.
+func (p *provider) project(ctx context.Context, e origin.Endpoint, name string) ([]index.File, error) {
+	if files, ok := p.pages[e.URL+" "+name]; ok {
+		return files, nil
+	}
+	files, err := index.Project(ctx, p.getter, e, name)
+	if err == nil {
+		p.pages[e.URL+" "+name] = files
+	}
+	return files, err
 }
 
 // sort keeps the wheels that fit, the best of each version, and the sdists of versions that have none.

@@ -61,12 +61,12 @@ class inner:
 		want  string
 		ok    bool
 	}{
-		{"wheel", nil, []string{"wheel", "backend", "dist", "in"}, "hewn: built x.whl", true},
-		{"object of a module", nil, []string{"editable", "backend:inner", "dist", "in"}, "hewn: built inner", true},
-		{"requirements at run time", map[string]string{"greedy": ""}, []string{"wheel", "backend", "dist", "in"}, "asks for more than its pyproject.toml says: pip-like-name-that-nobody-has>=1\nhewn: hint:", false},
-		{"no hook", nil, []string{"editable", "backend", "dist", "in"}, "the build backend 'backend' cannot build an editable", false},
-		{"no backend", nil, []string{"wheel", "ghost.backend", "dist"}, "the build backend 'ghost.backend' cannot be imported: No module named 'ghost'", false},
-		{"backend outside", nil, []string{"wheel", "backend", "dist", "../in"}, "backend-path '../in' lies outside the source", false},
+		{"wheel", nil, []string{"wheel", "backend", "dist", "build/x@1", "in"}, "hewn: built x.whl", true},
+		{"object of a module", nil, []string{"editable", "backend:inner", "dist", "build/x@1", "in"}, "hewn: built inner", true},
+		{"requirements at run time", map[string]string{"greedy": ""}, []string{"wheel", "backend", "dist", "build/x@1", "in"}, "asks for more than sources.lock pins for it: pip-like-name-that-nobody-has>=1\nhewn: hint: ask it again: `hewn update . build/x@1`", false},
+		{"no hook", nil, []string{"editable", "backend", "dist", "build/x@1", "in"}, "the build backend 'backend' cannot build an editable", false},
+		{"no backend", nil, []string{"wheel", "ghost.backend", "dist", "build/x@1"}, "the build backend 'ghost.backend' cannot be imported: No module named 'ghost'", false},
+		{"backend outside", nil, []string{"wheel", "backend", "dist", "build/x@1", "../in"}, "backend-path '../in' lies outside the source", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -77,6 +77,32 @@ class inner:
 				t.Errorf("%v, got %s\nwant %s", ok, out, tc.want)
 			}
 		})
+	}
+}
+
+// What a back end asks for is written down as it says it, one line each.
+func TestBuildScriptRequires(t *testing.T) {
+	for _, tc := range []struct{ name, backend, hook, want string }{
+		{"a list", "def get_requires_for_build_wheel(c=None): return ['b >=1', 'a ; python_version<\"3\"', 'b >=1']", "requires-wheel", "a ; python_version<\"3\"\nb >=1\n"},
+		{"nothing", "def get_requires_for_build_wheel(c=None): return []", "requires-wheel", ""},
+		{"no such hook", "def get_requires_for_build_wheel(c=None): return ['a']", "requires-editable", ""},
+		{"a line end", "def get_requires_for_build_editable(c=None): return ['a>=1,\\n  <2']", "requires-editable", "a>=1, <2\n"},
+		{"it says something", "def get_requires_for_build_wheel(c=None): print('running egg_info'); return ['a']", "requires-wheel", "a\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, map[string]string{"backend.py": tc.backend})
+			out, ok := runPython(t, dir, "build.py", tc.hook, "backend", dir+"/new/requires.txt", "build/x@1", ".")
+			got, err := os.ReadFile(dir + "/new/requires.txt")
+			if !ok || err != nil || string(got) != tc.want {
+				t.Errorf("%v, %v, got %q, want %q\n%s", ok, err, got, tc.want, out)
+			}
+		})
+	}
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"backend.py": "def get_requires_for_build_wheel(c=None): raise SystemExit('no header')"})
+	if out, ok := runPython(t, dir, "build.py", "requires-wheel", "backend", dir+"/r", "build/x@1", "."); ok || !strings.Contains(out, "no header") {
+		t.Errorf("%v: %s", ok, out)
 	}
 }
 

@@ -36,6 +36,7 @@ type world struct {
 	files   map[string]string // of the source
 	packed  map[string][]byte // artifacts by file name
 	options VenvOptions
+	asks    map[string]string // what a back end's hook says, by label of the package
 
 	mu        sync.Mutex
 	traces    map[string][]byte
@@ -130,7 +131,9 @@ func (w *world) Execute(ctx context.Context, r executor.Request) (*executor.Outc
 	w.mu.Unlock()
 	label := r.Label[strings.Index(r.Label, ": ")+2:]
 	files := map[string]string{}
-	if built, ok := strings.CutPrefix(label, "build "); ok {
+	if of, ok := strings.CutPrefix(label, "build requirements of "); ok {
+		files["build/requires.txt"] = w.asks[of]
+	} else if built, ok := strings.CutPrefix(label, "build "); ok {
 		name, version, _ := strings.Cut(built, " ")
 		content := map[string]string{name + "/__init__.py": "built"}
 		if r.Action.Args[3] == "editable" {
@@ -151,6 +154,7 @@ func newWorld(t *testing.T) *world {
 		"other-1-py3-none-any.whl":   wheeltest.Pure("other", "1", map[string]string{"other.py": "x", "LICENSE": "same"}),
 		"local-1-py3-none-any.whl":   wheeltest.Pure("local", "1", map[string]string{"local.py": ""}),
 	}}
+	w.asks = map[string]string{"member 0.1": "editables~=0.3\n"}
 	w.packed["old-1.zip"] = wheeltest.Pack("old-1", map[string]wheeltest.Entry{"old-1/setup.py": {Text: "setup()"}})
 	w.options = VenvOptions{At: "/ak-root/.venv", MembersAt: "/ak-root", Python: "3.14.8", BuildRoot: engine.Source("root").Step, Bytecode: true,
 		BuildRequires: map[string][]string{"Old": {"cython>=3"}}, Env: map[string]map[string]string{"OLD": {"CFLAGS": "-O1"}},
@@ -277,14 +281,14 @@ func TestVenv(t *testing.T) {
 		t.Errorf("after an edit: %s", got)
 	}
 	w.files["packages/member/pyproject.toml"] += "# edited\n"
-	if got := ran(); got != "venv: build member 0.1" {
+	if got := ran(); got != "venv: build requirements of member 0.1, venv: build member 0.1" {
 		t.Errorf("after an edit of pyproject.toml: %s", got)
 	}
 	// A backend that may look into modules must see them.
 	w.files["packages/member/pyproject.toml"] += "[tool.hatch.build.hooks.custom]\n"
 	ran()
 	w.files["packages/member/member/__init__.py"] = "edited again"
-	if got := ran(); got != "venv: build member 0.1" {
+	if got := ran(); got != "venv: build requirements of member 0.1, venv: build member 0.1" {
 		t.Errorf("after an edit, with a build hook: %s", got)
 	}
 }

@@ -35,6 +35,12 @@ type Provider interface {
 // ErrUnusable is wrapped by the errors of Requires that mean: take another version.
 var ErrUnusable = errors.New("this version cannot be used")
 
+// NoSolutionError says that no choice of versions is right.
+type NoSolutionError struct{ text string }
+
+// Error names the project for which nothing fits, and who asks for it.
+func (e *NoSolutionError) Error() string { return e.text }
+
 // Chosen is the version chosen for a project.
 type Chosen struct {
 	Name string
@@ -314,5 +320,5 @@ func (s *search) explain() error {
 		}
 	}
 	slices.Sort(lines)
-	return fmt.Errorf("no version of %s fits: %s", s.worstName, strings.Join(slices.Compact(lines), "; "))
+	return &NoSolutionError{fmt.Sprintf("no version of %s fits: %s", s.worstName, strings.Join(slices.Compact(lines), "; "))}
 }

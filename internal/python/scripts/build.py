@@ -1,11 +1,16 @@
-"""Runs one PEP 517 or PEP 660 hook of a build backend: build.py MODE BACKEND DIST [BACKEND-PATH...], in the source."""
+"""Runs one PEP 517 or PEP 660 hook of a build backend: build.py HOOK BACKEND OUT SET [BACKEND-PATH...], in the source.
+
+HOOK is `wheel` or `editable`: OUT is the directory for the wheel. Or `requires-wheel`, `requires-editable`: OUT is the
+file for what the backend asks for, one requirement a line. SET is the name in sources.lock.
+"""
 import importlib
 import importlib.metadata
 import os
 import re
 import sys
 
-mode, backend, dist, *paths = sys.argv[1:]
+hook, backend, out, pins, *paths = sys.argv[1:]
+mode = hook.removeprefix("requires-")
 source = os.getcwd()
 for entry in reversed(paths):
     full = os.path.realpath(os.path.join(source, entry))
@@ -35,15 +40,21 @@ def missing(requirement):
 
 
 requires = getattr(hooks, f"get_requires_for_build_{mode}", None)
-lacking = [r for r in requires() if missing(r)] if requires else []
+asked = [" ".join(r.split()) for r in (requires() if requires else [])]
+if hook != mode:
+    os.makedirs(os.path.dirname(out), exist_ok=True)
+    with open(out, "w", encoding="utf-8") as f:
+        f.writelines(r + "\n" for r in sorted(set(asked)))
+    sys.exit()
+lacking = [r for r in asked if missing(r)]
 if lacking:
     sys.exit(
-        "hewn: the build backend asks for more than its pyproject.toml says: "
+        "hewn: the build backend asks for more than sources.lock pins for it: "
         + ", ".join(lacking)
-        + "\nhewn: hint: name them in the recipe's build_requires, then run `hewn update --missing`"
+        + f"\nhewn: hint: ask it again: `hewn update . {pins}`; what it asks for by chance belongs into the recipe's build_requires"
     )
 build = getattr(hooks, f"build_{mode}", None)
 if build is None:
     sys.exit(f"hewn: the build backend {backend!r} cannot build an {mode}")
-os.makedirs(dist)
-print("hewn: built", build(dist))
+os.makedirs(out)
+print("hewn: built", build(out))
