@@ -103,7 +103,7 @@ func (c *command) open(p *place, st *disk.Store, with func(*shop) (pins.Pins, er
 	s.engine, err = engine.New(engine.Config{
 		Store: st, Executor: s.sandbox, Sources: s.sources, Pins: answers, Targets: rec.Plans(buildID()),
 		Fetcher: fetch.New(fetch.Config{
-			Store: st, Client: s.client, Endpoints: s.origins, Locators: locators(), Git: s.git,
+			Store: st, Client: s.client, Endpoints: s.origins, Locators: locators(s.git), Git: s.git,
 			MirrorsOnly: p.ws.Origins == "mirrors-only", Events: c.ui().Event, Pinned: p.pinnedBy,
 			TempDir: func() (string, func(), error) { return st.TempDir(context.Background(), "fetch") },
 		}),
@@ -124,12 +124,12 @@ func natives() []engine.NativeDef {
 		rust.Natives(), maven.Natives(), openapi.Natives(), oci.Natives())
 }
 
-func locators() map[source.Ecosystem]fetch.Locator {
+func locators(repos golang.Repositories) map[source.Ecosystem]fetch.Locator {
 	return map[source.Ecosystem]fetch.Locator{
 		source.Debian: debian.Locate,
 		source.PyPI:   python.Locate,
 		source.NPM:    node.Locate,
-		source.Go:     golang.Locate,
+		source.Go:     golang.NewLocator(repos),
 		source.Crates: rust.NewLocator(),
 		source.Maven:  maven.Locate,
 	}
@@ -175,7 +175,7 @@ func (r gitResolver) Resolve(ctx context.Context, q pins.Question) ([]source.Art
 
 // newOrigins lets package origin look at this machine.
 func (c *command) newOrigins(p *place) *origin.Resolver {
-	cfg := origin.Config{Mirrors: map[string][]string{}, MirrorsOnly: p.ws.Origins == "mirrors-only"}
+	cfg := origin.Config{Mirrors: map[string][]string{}, MirrorsOnly: p.ws.Origins == "mirrors-only", GoPrivate: p.ws.Go.Private}
 	for eco, m := range p.ws.Mirror {
 		cfg.Mirrors[eco] = m.URLs
 	}

@@ -23,6 +23,8 @@ type Getter interface {
 type Location struct {
 	Endpoint origin.Endpoint
 	URL      string
+	// Make, if set, makes the artifact, which then is no download; URL is what it is made of, for people.
+	Make func(ctx context.Context) (io.ReadCloser, error)
 }
 
 // Locator finds an artifact of its ecosystem at one endpoint. Each ecosystem package has one. It returns an error that

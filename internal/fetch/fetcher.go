@@ -80,6 +80,9 @@ func (f *Fetcher) Fetch(ctx context.Context, a source.Artifact) (digest.Digest, 
 		}
 		t.gone = t.gone && errors.Is(err, ErrGone)
 		t.add(fmt.Sprintf("%s (%s)", redact(e.URL), e.From), err)
+		if e.Final && !errors.Is(err, ErrGone) {
+			return digest.Digest{}, f.nowhere(a, t)
+		}
 	}
 	if u := f.ownURL(a); u != "" {
 		d, err := f.download(ctx, Location{URL: u}, a)
@@ -140,7 +143,11 @@ func (f *Fetcher) from(ctx context.Context, e origin.Endpoint, a source.Artifact
 }
 
 func (f *Fetcher) download(ctx context.Context, loc Location, a source.Artifact) (digest.Digest, error) {
-	body, err := f.cfg.Client.Open(ctx, loc.Endpoint, loc.URL)
+	open := loc.Make
+	if open == nil {
+		open = func(ctx context.Context) (io.ReadCloser, error) { return f.cfg.Client.Open(ctx, loc.Endpoint, loc.URL) }
+	}
+	body, err := open(ctx)
 	if err != nil {
 		return digest.Digest{}, err
 	}

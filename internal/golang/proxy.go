@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/module"
+
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/fetch"
 	"hewn.example/hewn/internal/origin"
@@ -27,8 +29,24 @@ const (
 	maxToolchain = 1 << 30
 )
 
-// Locate is the fetch.Locator of Go: the module proxy protocol says where every file lies.
-func Locate(_ context.Context, _ fetch.Getter, e origin.Endpoint, a source.Artifact) (fetch.Location, error) {
+// NewLocator makes the fetch.Locator of Go: the module proxy protocol says where every file lies, and what has to be
+// taken from a module's own repository is made of that.
+func NewLocator(repos Repositories) fetch.Locator {
+	return func(ctx context.Context, g fetch.Getter, e origin.Endpoint, a source.Artifact) (fetch.Location, error) {
+		switch {
+		case e.Only != "" && !module.MatchPrefixPatterns(e.Only, a.Name):
+			return fetch.Location{}, fmt.Errorf("is asked for %s only: %w", e.Only, fetch.ErrGone)
+		case e.Not != "" && module.MatchPrefixPatterns(e.Not, a.Name):
+			return fetch.Location{}, fmt.Errorf("is not asked for %s: %w", e.Not, fetch.ErrGone)
+		case e.URL == origin.Direct:
+			return direct{g, repos}.locate(ctx, a)
+		}
+		return locate(e, a)
+	}
+}
+
+// locate is a file of a module proxy.
+func locate(e origin.Endpoint, a source.Artifact) (fetch.Location, error) {
 	ext := path.Ext(a.File)
 	dir, version, err := escape(a.Name, strings.TrimSuffix(a.File, ext))
 	if err != nil {
@@ -59,6 +77,9 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 	}
 	var errs []error
 	for _, e := range eps {
+		if e.URL == origin.Direct {
+			continue // toolchains are published at proxies only
+		}
 		a, err := r.from(ctx, e, q)
 		if err == nil {
 			return []source.Artifact{a}, nil
@@ -81,7 +102,7 @@ func (r Resolver) from(ctx context.Context, e origin.Endpoint, q pins.Question) 
 	}
 	a := source.Artifact{Ecosystem: source.Go, Name: toolchainModule, Version: toolchainVersion(release, q.Platform)}
 	a.File = a.Version + ".zip"
-	loc, err := Locate(ctx, r.Getter, e, a)
+	loc, err := locate(e, a)
 	if err != nil {
 		return a, err
 	}

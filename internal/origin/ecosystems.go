@@ -132,31 +132,6 @@ func lastLine(s string) string {
 	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])
 }
 
-// golang: GOPROXY, Go's own file, then `go env`. The words direct and off are no addresses.
-func (f *finder) golang() {
-	split := func(s string) (out []string) {
-		for _, u := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == '|' }) {
-			if u != "direct" && u != "off" {
-				out = append(out, u)
-			}
-		}
-		return out
-	}
-	f.fromEnv("GOPROXY", split)
-	file := f.env.Getenv("GOENV")
-	if file == "" {
-		file = path.Join(f.configHome(), "go/env")
-	}
-	for _, u := range split(parseINI(f.read(file))["GOPROXY"]) {
-		f.add(u, file)
-	}
-	if len(f.eps) == 0 {
-		for _, u := range split(f.ask("go", "env", "GOPROXY")) {
-			f.add(u, "answer of `go env GOPROXY`")
-		}
-	}
-}
-
 // debian: what apt uses, in both of its formats. Archives of other vendors are asked too and answer that they have no
 // such suite, so the ones that look like a Debian archive go first.
 func (f *finder) debian() {

@@ -15,7 +15,17 @@ type Endpoint struct {
 	Token string // for `Authorization: Bearer`, if the configuration has one
 	User  string
 	Pass  string
+
+	// Only and Not are patterns of names for which the endpoint is asked, or is not, as in GOPRIVATE: globs, separated by
+	// commas, of which each is compared with as many leading parts of a name as it has. They are Go's alone.
+	Only string
+	Not  string
+	// Final says that the endpoints after it are asked only if it has no such thing: the comma of GOPROXY.
+	Final bool
 }
+
+// Direct is the URL of the endpoint that stands for a Go module's own repository, wherever that is.
+const Direct = "direct"
 
 // Endpoints gives the places of an ecosystem in the order in which they are tried. An empty list with a nil error
 // means that nothing is configured.

@@ -107,10 +107,11 @@ func TestEndpoints(t *testing.T) {
 			[]string{"https://t.test <- answer of `npm config get registry`"}},
 		{"go: variable", source.Go, machine{env: map[string]string{"GOPROXY": "https://a.test,https://b.test|https://c.test,direct"},
 			files: map[string]string{"/home/u/.config/go/env": "GOPROXY=https://d.test\nGOFLAGS=-mod=mod\n"}},
-			[]string{"https://a.test <- environment GOPROXY", "https://b.test <- environment GOPROXY", "https://c.test <- environment GOPROXY", "https://d.test <- /home/u/.config/go/env"}},
+			[]string{"https://a.test <- environment GOPROXY", "https://b.test <- environment GOPROXY", "https://c.test <- environment GOPROXY", "direct <- environment GOPROXY"}},
+		{"go: file", source.Go, machine{files: map[string]string{"/home/u/.config/go/env": "GOPROXY=https://d.test\nGOFLAGS=-mod=mod\n"}}, []string{"https://d.test <- /home/u/.config/go/env"}},
 		{"go: file elsewhere", source.Go, machine{env: map[string]string{"GOENV": "/e/env"}, files: map[string]string{"/e/env": "GOPROXY=file:///srv/mods"}}, []string{"file:///srv/mods <- /e/env"}},
-		{"go: the tool", source.Go, machine{tools: map[string]string{"go env GOPROXY": "https://t.test,direct\n"}}, []string{"https://t.test <- answer of `go env GOPROXY`"}},
-		{"go: off", source.Go, machine{env: map[string]string{"GOPROXY": "off"}, tools: map[string]string{"go env GOPROXY": "off\n"}}, nil},
+		{"go: the tool", source.Go, machine{tools: map[string]string{"go env GOPROXY GONOPROXY": "https://t.test,direct\n\n"}}, []string{"https://t.test <- answer of `go env GOPROXY`", "direct <- answer of `go env GOPROXY`"}},
+		{"go: off", source.Go, machine{env: map[string]string{"GOPROXY": "off"}, tools: map[string]string{"go env GOPROXY GONOPROXY": "https://t.test\n\n"}}, nil},
 		{"debian: both formats", source.Debian, machine{
 			env: map[string]string{"HEWN_DEBIAN_MIRROR": "http://m.test/debian"},
 			files: map[string]string{
@@ -274,4 +275,39 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestGoPrivate: which modules each endpoint is for, and after which answers the next is asked.
+func TestGoPrivate(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg  Config
+		m    machine
+		want []Endpoint
+	}{
+		"comma and bar": {Config{}, machine{env: map[string]string{"GOPROXY": "https://a.test,https://b.test|https://c.test"}}, []Endpoint{
+			{URL: "https://a.test", From: "environment GOPROXY", Final: true}, {URL: "https://b.test", From: "environment GOPROXY"}, {URL: "https://c.test", From: "environment GOPROXY"}}},
+		"nothing after off": {Config{}, machine{env: map[string]string{"GOPROXY": "https://a.test,off,https://b.test"}}, []Endpoint{
+			{URL: "https://a.test", From: "environment GOPROXY", Final: true}}},
+		"GOPRIVATE": {Config{}, machine{env: map[string]string{"GOPROXY": "https://a.test|direct", "GOPRIVATE": "*.corp.test"}}, []Endpoint{
+			{URL: "direct", From: "environment GOPRIVATE", Only: "*.corp.test"}, {URL: "https://a.test", From: "environment GOPROXY", Not: "*.corp.test"},
+			{URL: "direct", From: "environment GOPROXY", Not: "*.corp.test"}}},
+		"GONOPROXY counts more": {Config{}, machine{files: map[string]string{"/home/u/.config/go/env": "GOPRIVATE=a.test\nGONOPROXY=b.test/x\nGOPROXY=off\n"}}, []Endpoint{
+			{URL: "direct", From: "/home/u/.config/go/env", Only: "b.test/x"}}},
+		"GONOPROXY none": {Config{}, machine{env: map[string]string{"GOPROXY": "https://a.test", "GOPRIVATE": "b.test", "GONOPROXY": "none"}}, []Endpoint{
+			{URL: "https://a.test", From: "environment GOPROXY"}}},
+		"the tool": {Config{}, machine{tools: map[string]string{"go env GOPROXY GONOPROXY": "off\nb.test\n"}}, []Endpoint{
+			{URL: "direct", From: "answer of `go env GONOPROXY`", Only: "b.test"}}},
+		"hewn.toml": {Config{GoPrivate: []string{"c.test", "d.test/x"}, Mirrors: map[string][]string{"go": {"https://m.test"}}}, machine{env: map[string]string{"GOPROXY": "https://a.test", "GOPRIVATE": "b.test"}}, []Endpoint{
+			{URL: "https://m.test", From: "hewn.toml: mirror.go"}, {URL: "direct", From: "hewn.toml: go.private", Only: "c.test,d.test/x"},
+			{URL: "direct", From: "environment GOPRIVATE", Only: "b.test"}, {URL: "https://a.test", From: "environment GOPROXY", Not: "c.test,d.test/x,b.test"}}},
+		"mirrors only": {Config{GoPrivate: []string{"c.test"}, MirrorsOnly: true}, machine{env: map[string]string{"GOPROXY": "https://a.test"}}, []Endpoint{
+			{URL: "direct", From: "hewn.toml: go.private", Only: "c.test"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := c.m.resolver(c.cfg).For(t.Context(), source.Go)
+			if d := cmp.Diff(c.want, got); err != nil || d != "" {
+				t.Errorf("%v (-want +got)\n%s", err, d)
+			}
+		})
+	}
 }

@@ -31,6 +31,7 @@ type Env struct {
 type Config struct {
 	Mirrors     map[string][]string // by ecosystem
 	MirrorsOnly bool
+	GoPrivate   []string // patterns of Go modules that are taken from their own repositories
 }
 
 // Resolver finds endpoints. It looks at most once for each ecosystem, and only when that is asked for.
@@ -77,6 +78,10 @@ func (r *Resolver) lookup(ctx context.Context, eco source.Ecosystem) *lookup {
 		for _, u := range r.cfg.Mirrors[string(eco)] {
 			f.add(u, "hewn.toml: mirror."+string(eco))
 		}
+		if private := strings.Join(r.cfg.GoPrivate, ","); eco == source.Go && private != "" {
+			f.eps = append(f.eps, Endpoint{URL: Direct, From: "hewn.toml: go.private", Only: private})
+			f.private = private
+		}
 		if !r.cfg.MirrorsOnly {
 			f.find(eco)
 		} else {
@@ -98,6 +103,8 @@ type finder struct {
 	env  Env
 	eps  []Endpoint
 	logs []string
+
+	private string // patterns of Go modules that no proxy is asked for
 }
 
 // add keeps rawURL as an endpoint unless it is there already or is no usable address.

@@ -35,6 +35,7 @@ type Config struct {
 	Alias   map[string]Alias  `toml:"alias"`   // of git repositories, by alias or by host name
 	Mirror  map[string]Mirror `toml:"mirror"`  // by ecosystem
 	Debian  Debian            `toml:"debian"`
+	Go      Go                `toml:"go"`
 	// Registry is how image registries are treated.
 	Registry Registry          `toml:"registry"`
 	Limits   Limits            `toml:"limits"`
@@ -68,6 +69,11 @@ type Debian struct {
 	Gone        string   `toml:"gone"`          // "error" (default) or "repin": what to do when a pinned package has left the archive
 	MaxIndexAge string   `toml:"max-index-age"` // "400d": accept an index of up to this age; default: obey its Valid-Until
 	Keyrings    []string `toml:"keyrings"`      // OpenPGP public keys; default: those that the machine's apt trusts
+}
+
+// Go is where Go modules come from.
+type Go struct {
+	Private []string `toml:"private"` // patterns as in GOPRIVATE: modules that are taken from their own repositories, not from a proxy
 }
 
 // Registry is how the registries that `hewn image --push` sends to are treated.

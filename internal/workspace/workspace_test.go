@@ -34,6 +34,8 @@ gone = "repin"
 max-index-age = "400d"
 keyrings = ["keys/archive.gpg"]
 
+[go]
+private = ["git.corp.example/*"]
 [registry]
 plain-http = ["forge.lan:3000"]
 mount-from = ["team/base"]
@@ -59,6 +61,7 @@ func TestParse(t *testing.T) {
 		Alias:    map[string]Alias{"upstream": {URLs: []string{"https://forge.example/mirrors/{name}", "mirrors/{path}", "git@forge.example:{path}"}}},
 		Mirror:   map[string]Mirror{"pypi": {URLs: []string{"https://mirror.example/simple"}}},
 		Debian:   Debian{Suites: []string{"forky", "sid"}, Gone: "repin", MaxIndexAge: "400d", Keyrings: []string{"keys/archive.gpg"}},
+		Go:       Go{Private: []string{"git.corp.example/*"}},
 		Registry: Registry{PlainHTTP: []string{"forge.lan:3000"}, MountFrom: []string{"team/base"}},
 		Limits:   Limits{Actions: 4, Fetches: 8, Disk: 2},
 		Vars:     map[string]string{"edition": "community"},
@@ -85,7 +88,7 @@ func TestParseErrors(t *testing.T) {
 	}{
 		"unknown key":           {"recipe = \"a\"\nrecip = \"b\"\n", "hewn.toml:2:1: `recip`: unknown key", "unknown-key", "the file has the keys recipe, "},
 		"unknown key below":     {"[source.a]\npath = \".\"\n  revision = \"x\"\n", "hewn.toml:3:3: `source.a.revision`: unknown key", "unknown-key", "`source.a` has the keys path, git, rev"},
-		"unknown table":         {"\n[mirrors.pypi]\nurls = []\n", "hewn.toml:2:2: `mirrors.pypi`: unknown key", "unknown-key", "the file has the keys recipe, origins, source, alias, mirror, debian, registry, limits, vars"},
+		"unknown table":         {"\n[mirrors.pypi]\nurls = []\n", "hewn.toml:2:2: `mirrors.pypi`: unknown key", "unknown-key", "the file has the keys recipe, origins, source, alias, mirror, debian, go, registry, limits, vars"},
 		"wrong type":            {"recipe = 3\n", "hewn.toml:1:10: `recipe`: malformed TOML: ", "malformed-toml", ""},
 		"not closed":            {"recipe = \"a\n", "hewn.toml:1:", "malformed-toml", ""},
 		"twice":                 {"recipe = \"a\"\nrecipe = \"b\"\n", "hewn.toml", "malformed-toml", ""},

@@ -149,8 +149,24 @@ func (g *Git) withCommit(ctx context.Context, ref source.GitRef, f func(repo str
 	if err != nil {
 		return err
 	}
-	key, initialise := "git-"+digest.Of([]byte(ref.Repo)).Hex()[:24], []string{"init", "--quiet", "--bare"}
-	if len(ref.Commit) == 64 {
+	return g.withRepo(ctx, ref.Repo, len(ref.Commit) == 64, func(repo string) error {
+		if !g.has(ctx, repo, ref.Commit) {
+			if g.cfg.Offline {
+				return diag.Failf("fetch-failed", "cannot fetch commit %.12s of `%s`: `--offline` forbids it", ref.Commit, ref.Repo).
+					Hint("run `hewn fetch` while there is a network")
+			}
+			if err := g.fetch(ctx, repo, urls, ref); err != nil {
+				return err
+			}
+		}
+		return f(repo)
+	})
+}
+
+// withRepo calls f with the bare repository in which what was fetched of the repository called name is kept.
+func (g *Git) withRepo(ctx context.Context, name string, sha256 bool, f func(repo string) error) error {
+	key, initialise := "git-"+digest.Of([]byte(name)).Hex()[:24], []string{"init", "--quiet", "--bare"}
+	if sha256 {
 		key, initialise = key+"-sha256", append(initialise, "--object-format=sha256")
 	}
 	repo, release, err := g.cfg.Cache(key)
@@ -160,15 +176,6 @@ func (g *Git) withCommit(ctx context.Context, ref source.GitRef, f func(repo str
 	defer release()
 	if _, err := os.Stat(filepath.Join(repo, "HEAD")); err != nil {
 		if _, err := g.run(ctx, "", nil, append(initialise, repo)...); err != nil {
-			return err
-		}
-	}
-	if !g.has(ctx, repo, ref.Commit) {
-		if g.cfg.Offline {
-			return diag.Failf("fetch-failed", "cannot fetch commit %.12s of `%s`: `--offline` forbids it", ref.Commit, ref.Repo).
-				Hint("run `hewn fetch` while there is a network")
-		}
-		if err := g.fetch(ctx, repo, urls, ref); err != nil {
 			return err
 		}
 	}
