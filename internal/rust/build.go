@@ -39,14 +39,21 @@ type BuildOptions struct {
 // What comes from the lock is compiled in a step of its own. It sees the manifests and the lock, and an empty program in
 // the place of every root file of a target, so that it runs again only if a manifest, the lock or the toolchain changes.
 func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, error) {
-	if err := checkToolchain(ctx, ask, o.Source, o.Rustc); err != nil {
-		return engine.Step{}, err
-	}
-	lock, err := ReadLock(ctx, ask, o.Source)
+	w, err := readWorkspace(ctx, ask, o.Source, "", "")
 	if err != nil {
 		return engine.Step{}, err
 	}
-	crates, err := Vendor(ctx, ask, VendorOptions{Dir: o.Source})
+	if err := w.checkToolchain(ctx, o.Rustc); err != nil {
+		return engine.Step{}, err
+	}
+	lock, err := w.lock(ctx)
+	if err == nil {
+		err = w.fits(lock)
+	}
+	if err != nil {
+		return engine.Step{}, err
+	}
+	crates, err := vendor(lock, DefaultAt)
 	if err != nil {
 		return engine.Step{}, err
 	}

@@ -52,6 +52,9 @@ func Inside(ctx context.Context, ask *engine.Ask, o InsideOptions) (Crates, erro
 			return Crates{}, err
 		}
 		lock, err := w.lock(ctx)
+		if err == nil {
+			err = w.fits(lock)
+		}
 		if err != nil {
 			return Crates{}, err
 		}

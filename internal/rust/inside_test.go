@@ -12,7 +12,7 @@ import (
 // insidePlan mounts what Inside gives for the source `app`.
 func insidePlan(o InsideOptions, got *Crates) engine.Plan {
 	return func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
-		o.Source, o.Label = engine.Source("app"), "app 1"
+		o.Source = engine.Source("app")
 		c, err := Inside(ctx, ask, o)
 		if err != nil || len(c.Layers) == 0 {
 			return engine.Merge("nothing"), err
@@ -69,7 +69,7 @@ func TestInside(t *testing.T) {
 		"outside": {func(s map[string]string) {
 			s["rust/Cargo.toml"] += "[patch.x]\n"
 			s["rust/inner/Cargo.toml"] += "up = { path = \"../../../up\" }\n"
-		}, InsideOptions{Rustc: "1.80.0"}, vendored},
+		}, InsideOptions{Rustc: "1.80.0"}, "`inner` needs `up` from `../up`"},
 		"another root": {func(s map[string]string) {
 			s["rust/inner/Cargo.toml"] = strings.Replace(s["rust/inner/Cargo.toml"], "edition", "workspace = \"..\"\nedition", 1)
 		}, InsideOptions{Rustc: "1.80.0", Manifests: []string{"rust/inner/Cargo.toml"}}, vendored},
@@ -83,7 +83,7 @@ func TestInside(t *testing.T) {
 				c.edit(w.Sources["app"])
 			}
 			var got Crates
-			tr, err := w.Build(insidePlan(c.o, &got))
+			tr, err := w.Build(insidePlan(c.o.labelled(), &got))
 			text := ""
 			if err != nil {
 				text = err.Error()
@@ -99,3 +99,5 @@ func TestInside(t *testing.T) {
 		})
 	}
 }
+
+func (o InsideOptions) labelled() InsideOptions { o.Label = "app 1"; return o }

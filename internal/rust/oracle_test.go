@@ -43,48 +43,11 @@ func record(t *testing.T, name string, c oracleCase) {
 	if err := os.RemoveAll(keep); err != nil {
 		t.Fatal(err)
 	}
-	index := map[string]string{}
+	app := layOut(t, dir, c)
 	for _, cr := range c.crates {
-		b := cr.pack(t)
-		sum := sha256.Sum256(b)
-		deps := []map[string]any{}
-		for _, d := range cr.deps {
-			dep, req, _ := strings.Cut(d, " ")
-			deps = append(deps, map[string]any{"name": dep, "req": "^" + req, "features": []string{}, "optional": false, "default_features": true, "target": nil, "kind": "normal"})
-		}
-		features := map[string][]string{}
-		if strings.Contains(cr.entries[0].text, "[features]") {
-			features = map[string][]string{"one": {}, "two": {}}
-		}
-		line, _ := json.Marshal(map[string]any{"name": cr.name, "vers": cr.version, "deps": deps, "cksum": hex.EncodeToString(sum[:]), "features": features, "yanked": false})
-		index[indexPrefix(cr.name)+"/"+cr.name] += string(line) + "\n"
 		file := cr.name + "-" + cr.version + ".crate"
-		write(t, filepath.Join(dir, "registry", file), string(b))
-		write(t, filepath.Join(keep, file), string(b))
+		write(t, filepath.Join(keep, file), read(t, filepath.Join(dir, "registry", file)))
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "registry/index"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for p, text := range index {
-		write(t, filepath.Join(dir, "registry/index", p), text)
-	}
-	needs := c.needs
-	for repo, files := range c.repos {
-		at := filepath.Join(dir, "repos", repo)
-		lay(t, at, files)
-		for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A", "-f"}, {"commit", "-q", "-m", "x"}, {"tag", "v1"}} {
-			cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@b.example"}, args...)...)
-			cmd.Dir, cmd.Env = at, append(os.Environ(), "GIT_AUTHOR_DATE=2020-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2020-01-01T00:00:00Z")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Fatalf("git %v: %v\n%s", args, err, out)
-			}
-		}
-		needs = strings.ReplaceAll(needs, "REPO:"+repo, "file://"+at)
-	}
-	app := filepath.Join(dir, "app")
-	lay(t, app, map[string]string{"Cargo.toml": member("app", "[dependencies]\n"+needs), "src/main.rs": "fn main() {}\n"})
-	lay(t, app, c.files)
-	write(t, filepath.Join(app, ".cargo/config.toml"), "[source.crates-io]\nreplace-with = \"local\"\n[source.local]\nlocal-registry = \""+filepath.Join(dir, "registry")+"\"\n")
 	home := filepath.Join(dir, "home")
 	config := cargoRun(t, app, home, "vendor", "--versioned-dirs", "--respect-source-config", "vendor")
 	lock := read(t, filepath.Join(app, "Cargo.lock"))
@@ -104,6 +67,72 @@ func record(t *testing.T, name string, c oracleCase) {
 		t.Errorf("from its own vendor directory, cargo says %v", err)
 	}
 	useOurs(t, app, filepath.Join(dir, "home2"), c, lock, filepath.Join(app, "ours"))
+}
+
+// layOut writes a case's registry, its repositories and the project, whose directory it gives.
+func layOut(t *testing.T, dir string, c oracleCase) string {
+	index := map[string]string{}
+	for _, cr := range c.crates {
+		b := cr.pack(t)
+		sum := sha256.Sum256(b)
+		deps := []map[string]any{}
+		for _, d := range cr.deps {
+			dep, req, _ := strings.Cut(d, " ")
+			deps = append(deps, map[string]any{"name": dep, "req": "^" + req, "features": []string{}, "optional": false, "default_features": true, "target": nil, "kind": "normal"})
+		}
+		features := map[string][]string{}
+		if strings.Contains(cr.entries[0].text, "[features]") {
+			features = map[string][]string{"one": {}, "two": {}}
+		}
+		line, _ := json.Marshal(map[string]any{"name": cr.name, "vers": cr.version, "deps": deps, "cksum": hex.EncodeToString(sum[:]), "features": features, "yanked": false})
+		index[indexPrefix(cr.name)+"/"+cr.name] += string(line) + "\n"
+		file := cr.name + "-" + cr.version + ".crate"
+		write(t, filepath.Join(dir, "registry", file), string(b))
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "registry/index"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for p, text := range index {
+		write(t, filepath.Join(dir, "registry/index", p), text)
+	}
+	for repo, files := range c.repos {
+		at := filepath.Join(dir, "repos", repo)
+		lay(t, at, files)
+		for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A", "-f"}, {"commit", "-q", "-m", "x"}, {"tag", "v1"}} {
+			cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@b.example"}, args...)...)
+			cmd.Dir, cmd.Env = at, append(os.Environ(), "GIT_AUTHOR_DATE=2020-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2020-01-01T00:00:00Z")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("git %v: %v\n%s", args, err, out)
+			}
+		}
+	}
+	app := filepath.Join(dir, "app")
+	lay(t, app, c.project("file://"+filepath.Join(dir, "repos")+"/"))
+	write(t, filepath.Join(app, ".cargo/config.toml"), "[source.crates-io]\nreplace-with = \"local\"\n[source.local]\nlocal-registry = \""+filepath.Join(dir, "registry")+"\"\n")
+	return app
+}
+
+// TestRecordLocked asks the machine's cargo whether it takes the locks of lockCases.
+func TestRecordLocked(t *testing.T) {
+	var verdicts []string
+	for _, name := range slices.Sorted(maps.Keys(lockCases)) {
+		c, dir := lockCases[name], t.TempDir()
+		app, home, where := layOut(t, dir, oracleCases[c.base]), filepath.Join(dir, "home"), "file://"+filepath.Join(dir, "repos")+"/"
+		cargoRun(t, app, home, "generate-lockfile")
+		files := oracleCases[c.base].project(where)
+		files["Cargo.lock"] = read(t, filepath.Join(app, "Cargo.lock"))
+		c.apply(t, files, where)
+		lay(t, app, files)
+		cmd := exec.Command("cargo", "metadata", "--locked", "--offline", "--format-version", "1")
+		cmd.Dir, cmd.Env = app, append(os.Environ(), "CARGO_HOME="+home)
+		verdict := "takes"
+		if out, err := cmd.CombinedOutput(); err != nil {
+			verdict = "refuses"
+			t.Logf("%s: %s", name, out)
+		}
+		verdicts = append(verdicts, verdict+" "+name+"\n")
+	}
+	write(t, "testdata/oracle/locked.txt", strings.Join(verdicts, ""))
 }
 
 var hosts = regexp.MustCompile(`(https://[^/"]+/|file:///[^"]*/repos/)`)

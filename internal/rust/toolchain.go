@@ -3,7 +3,6 @@ package rust
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,16 +34,12 @@ func (l lowest) check(have string) error {
 		Hint("take rustc from a newer suite: [debian] suites in hewn.toml")
 }
 
-// checkToolchain compares the version of a rustc with what the project asks for: the channel of `rust-toolchain.toml`,
+// checkToolchain compares the version of a rustc with what a project asks for: the channel of `rust-toolchain.toml`,
 // and the `rust-version` of its packages. A newer one will do: Rust keeps compiling what it once did.
-func checkToolchain(ctx context.Context, ask *engine.Ask, src engine.Static, have string) error {
+func (w *workspace) checkToolchain(ctx context.Context, have string) error {
 	var want lowest
-	if err := want.channel(ctx, ask, src); err != nil {
+	if err := want.channel(ctx, w.ask, w.src); err != nil {
 		return err
-	}
-	w, err := readWorkspace(ctx, ask, src, "", "")
-	if err != nil {
-		return fmt.Errorf("the project has no %s that can be read: %w", manifestName, err)
 	}
 	want.packages(w)
 	return want.check(have)

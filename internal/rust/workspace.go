@@ -9,6 +9,7 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/lock/cargo"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -163,7 +164,9 @@ type need struct {
 	optional bool
 	path     string // the directory of a path dependency, in the source
 	git      string // the URL of a git dependency
-	registry bool   // from a registry that is not the default
+	ref      cargo.RefKind
+	refTo    string
+	registry bool // from a registry that is not the default
 	features []string
 	defaults bool
 	pos      diag.Position
@@ -219,6 +222,11 @@ func (n *need) fill(spec any, base string) {
 		n.path = path.Join(base, s)
 	}
 	n.git, _ = t["git"].(string)
+	for _, k := range []cargo.RefKind{cargo.Branch, cargo.Tag, cargo.Rev} {
+		if to, ok := t[string(k)].(string); ok {
+			n.ref, n.refTo = k, to
+		}
+	}
 	_, named := t["registry"]
 	_, index := t["registry-index"]
 	n.registry = named || index
