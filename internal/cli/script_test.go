@@ -35,6 +35,8 @@ import (
 //	said               writes what the last command said, without what differs between runs, to the file `said`
 //	registry           serves the directory www; $REGISTRY is its address, the file `asked` gets what was asked for
 //	npm NAME VERSION   packs the directory pkg for www; $INTEGRITY is the hash of the tarball
+//	debian             makes a signed suite `testing` in www/debian with the package tiny, of the index `contents` if there
+//	                   is one; archive.gpg is its key
 //	evil KIND          packs a tarball that wants out (up, absolute, link, device) instead
 //	cut FILE           keeps the first half of a tarball; $INTEGRITY is its hash
 //	subst FILE...      replaces $REGISTRY and $INTEGRITY in files
@@ -55,7 +57,7 @@ func TestScript(t *testing.T) {
 			return why == "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "said": said, "registry": registry, "npm": npm, "gomod": gomod, "evil": evil, "cut": cut, "subst": subst, "untouched": untouched,
+			"exits": exits, "said": said, "registry": registry, "npm": npm, "gomod": gomod, "debian": debianArchive, "evil": evil, "cut": cut, "subst": subst, "untouched": untouched,
 		},
 	})
 }

@@ -10,10 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hewn.example/hewn/internal/debian"
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/event"
 	"hewn.example/hewn/internal/pins"
+	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/store/disk"
 )
 
@@ -32,7 +34,7 @@ root/assembled), only those are resolved anew.`,
 			if len(args) > 0 {
 				ref, args = args[0], args[1:]
 			}
-			o := updateOptions{mode: pins.All}
+			o := updateOptions{mode: pins.All, files: true}
 			if missing {
 				o.mode = pins.Missing
 			}
@@ -73,6 +75,7 @@ func named(names []string) func(pins.Question) bool {
 type updateOptions struct {
 	mode    pins.Mode
 	refresh func(pins.Question) bool
+	files   bool // bring the lists of files up to date, from which failing builds get hints
 }
 
 // updateLock evaluates the plans of all targets with Pins that resolve, and writes the new lock if anything moved.
@@ -106,12 +109,22 @@ func (c *command) updateLock(ctx context.Context, p *place, st *disk.Store, o up
 	}
 	// A question that nobody asked any more goes; one of another platform stays.
 	now := up.Result(true, c.flags.plat)
+	if o.files && now.Uses(source.Debian, c.flags.plat) {
+		s.updateFiles(ctx)
+	}
 	changes := now.Diff(old)
 	text := now.Format()
 	if string(text) == string(old.Format()) {
 		return changes, nil
 	}
 	return changes, writeWhole(p.lockFile(), text)
+}
+
+// updateFiles brings the lists of files up to date. They serve hints alone, so that a failure is no more than a warning.
+func (s *shop) updateFiles(ctx context.Context) {
+	if err := s.debian.UpdateFiles(ctx, s.debianDir(), debian.Arch(s.c.flags.plat)); err != nil {
+		s.c.ui().Say("hewn: warning: a build that misses a header will not be told which package has it: %v", err)
+	}
 }
 
 // askEverything plans every target, and what their plans refer to, so that every question is asked. A source that is used

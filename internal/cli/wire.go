@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -53,6 +54,7 @@ type shop struct {
 	sources *sources
 	engine  *engine.Engine
 	sandbox *lazySandbox
+	debian  *debian.Resolver // in an update
 }
 
 // openStore opens the store, or says what is wrong with its place.
@@ -110,6 +112,7 @@ func (c *command) open(p *place, st *disk.Store, with func(*shop) (pins.Pins, er
 		Natives: natives(), Traces: st, Locks: st, Platform: c.flags.plat, Events: c.ui().Event,
 		Limits:    engine.Limits{Actions: cmp.Or(c.flags.jobs, p.ws.Limits.Actions), Fetches: p.ws.Limits.Fetches, Disk: p.ws.Limits.Disk},
 		Workspace: p.ws.Dir, Recipe: p.ref,
+		Advise:    func(log io.Reader) []string { return debian.Hints(s.debianDir(), c.flags.plat, log) },
 		KeepGoing: c.flags.keepGoing, KeepFailed: c.flags.keepFailed, Paranoid: c.flags.paranoid,
 	})
 	return s, err
@@ -141,16 +144,20 @@ func (s *shop) resolvers(temp string) (map[source.Ecosystem]pins.Resolver, error
 	if err != nil {
 		return nil, err
 	}
+	s.debian = &debian.Resolver{Getter: s.client, Endpoints: s.origins, MaxIndexAge: age, Suites: s.p.ws.Debian.Suites,
+		Now: s.c.sys.Now, Keyring: func() ([]byte, error) { return keyring(s.p.ws.Debian.Keyrings) }}
 	return map[source.Ecosystem]pins.Resolver{
-		source.Debian: &debian.Resolver{Getter: s.client, Endpoints: s.origins, MaxIndexAge: age, Suites: s.p.ws.Debian.Suites,
-			Now: s.c.sys.Now, Keyring: func() ([]byte, error) { return keyring(s.p.ws.Debian.Keyrings) }},
-		source.PyPI:  python.Resolver{Getter: s.client, Endpoints: s.origins},
-		source.NPM:   node.Resolver{Getter: s.client, Endpoints: s.origins},
-		source.Go:    golang.Resolver{Getter: s.client, Endpoints: s.origins, TempDir: temp},
-		source.Maven: maven.Resolver{Getter: s.client, Endpoints: s.origins},
-		source.Git:   gitResolver{s.git},
+		source.Debian: s.debian,
+		source.PyPI:   python.Resolver{Getter: s.client, Endpoints: s.origins},
+		source.NPM:    node.Resolver{Getter: s.client, Endpoints: s.origins},
+		source.Go:     golang.Resolver{Getter: s.client, Endpoints: s.origins, TempDir: temp},
+		source.Maven:  maven.Resolver{Getter: s.client, Endpoints: s.origins},
+		source.Git:    gitResolver{s.git},
 	}, nil
 }
+
+// debianDir is where the lists of files of Debian's packages lie.
+func (s *shop) debianDir() string { return filepath.Join(s.store.Dir(), "debian") }
 
 // gitResolver finds the commits of git sources.
 type gitResolver struct{ g *git.Git }

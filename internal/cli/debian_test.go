@@ -1,0 +1,67 @@
+package cli_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// debianArchive makes an archive with one package.
+func debianArchive(ts *testscript.TestScript, _ bool, _ []string) {
+	gz := func(b []byte) []byte {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		_, _ = w.Write(b)
+		ts.Check(w.Close())
+		return out.Bytes()
+	}
+	tarball := func(name, content string) []byte {
+		var out bytes.Buffer
+		w := tar.NewWriter(&out)
+		ts.Check(w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "./" + name, Mode: 0o644, Size: int64(len(content))}))
+		_, _ = w.Write([]byte(content))
+		ts.Check(w.Close())
+		return out.Bytes()
+	}
+	member := func(name string, b []byte) string {
+		return fmt.Sprintf("%-16s%-12d%-6d%-6d%-8s%-10d`\n%s", name, 0, 0, 0, "100644", len(b), b) + strings.Repeat("\n", len(b)%2)
+	}
+	const control = "Package: tiny\nVersion: 1\nArchitecture: amd64\n"
+	deb := "!<arch>\n" + member("debian-binary", []byte("2.0\n")) + member("control.tar.gz", gz(tarball("control", control))) +
+		member("data.tar.gz", gz(tarball("usr/share/tiny", "tiny")))
+	put := func(name string, b []byte) {
+		name = filepath.Join(ts.MkAbs("www/debian"), name)
+		ts.Check(os.MkdirAll(filepath.Dir(name), 0o755))
+		ts.Check(os.WriteFile(name, b, 0o644))
+	}
+	put("pool/tiny_1_amd64.deb", []byte(deb))
+	index := map[string][]byte{"main/binary-amd64/Packages.gz": gz(fmt.Appendf(nil, "%sFilename: pool/tiny_1_amd64.deb\nSize: %d\nSHA256: %x\n", control, len(deb), sha256.Sum256([]byte(deb))))}
+	if b, err := os.ReadFile(ts.MkAbs("contents")); err == nil {
+		index["main/Contents-amd64.gz"] = gz(b)
+	}
+	release := "Suite: testing\nDate: " + time.Now().UTC().Format(time.RFC1123) + "\nSHA256:\n"
+	for name, b := range index {
+		release += fmt.Sprintf(" %x %d %s\n", sha256.Sum256(b), len(b), name)
+		put("dists/testing/"+name, b)
+	}
+	key, err := openpgp.NewEntity("test", "", "test@debian.example", nil)
+	ts.Check(err)
+	var public, signed bytes.Buffer
+	ts.Check(key.Serialize(&public))
+	w, err := clearsign.Encode(&signed, key.PrivateKey, nil)
+	ts.Check(err)
+	_, _ = w.Write([]byte(release))
+	ts.Check(w.Close())
+	put("dists/testing/InRelease", signed.Bytes())
+	ts.Check(os.WriteFile(ts.MkAbs("archive.gpg"), public.Bytes(), 0o644))
+}
