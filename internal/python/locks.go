@@ -47,12 +47,12 @@ func (v *venv) readLock(ctx context.Context, r Request) ([]Selected, error) {
 	return nil, diag.Inputf("no-lock", "the source has no %s, %s, %s or %s to install from", uvLock, poetryLock, pyLock, reqsFile)
 }
 
-func (v *venv) readUV(_ context.Context, data []byte, r Request) ([]Selected, error) {
+func (v *venv) readUV(ctx context.Context, data []byte, r Request) ([]Selected, error) {
 	lock, err := uv.Read(uvLock, data)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkManifest(lock, v.root); err != nil {
+	if err := v.checkManifests(ctx, lock); err != nil {
 		return nil, err
 	}
 	return Select(lock, r)

@@ -7,6 +7,7 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/lock/uv"
+	"hewn.example/hewn/internal/store/memory"
 )
 
 func TestCheckManifest(t *testing.T) {
@@ -20,9 +21,17 @@ requires-dist = [
   { name = "b", extras = ["x"], marker = "extra == 'more'" },
   { name = "c", git = "https://git.example/c" },
 ]
+[package.metadata.requires-dev]
+dev = [{ name = "t", specifier = ">=1" }, { name = "u" }]
+lint = [{ name = "u" }]
 `
+	const same, dev = `"A [x] < 2, >= 1.0", "c >= 3"`, `"T>=1", {include-group = "Lint"}`
+	groups := func(dev string) string { return "]\n[dependency-groups]\nlint = ['u']\ndev = [" + dev + "]\n" }
 	for _, tc := range []struct{ name, dependencies, want string }{
-		{"same", `"A [x] < 2, >= 1.0", "c >= 3"`, ""},
+		{"same", same, ""},
+		{"group changed", same + groups(`"t>=2", {include-group = "Lint"}`), "pyproject.toml asks for `t >=2` in the group `dev`, which the lock does not know\nthe lock was made for `t >=1` in the group `dev`, which pyproject.toml does not ask for"},
+		{"include gone", same + groups(`"t>=1"`), "the lock was made for `u` in the group `dev`, which pyproject.toml does not ask for"},
+		{"new group", same + groups(dev) + "new = ['x']\n", "pyproject.toml asks for `x` in the group `new`, which the lock does not know"},
 		{"other version", `"a<3,>=1.0", "c"`, "pyproject.toml asks for `a <3,>=1.0`, which the lock does not know\nthe lock was made for `a <2,>=1.0`, which pyproject.toml does not ask for"},
 		{"new", `"a>=1.0,<2", "c", "d"`, "pyproject.toml asks for `d`, which the lock does not know"},
 		{"gone", `"a>=1.0,<2"`, "the lock was made for `c`, which pyproject.toml does not ask for"},
@@ -33,11 +42,14 @@ requires-dist = [
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := parseProject("pyproject.toml", []byte("[project]\nname = \"app\"\ndependencies = ["+tc.dependencies+"]\n[project.optional-dependencies]\nmore = [\"b[x]\"]\n"))
+			if !strings.Contains(tc.dependencies, "[dependency-groups]") {
+				tc.dependencies += groups(dev)
+			}
+			p, err := parseProject("pyproject.toml", []byte("[project]\nname = \"app\"\noptional-dependencies.more = [\"b[x]\"]\ndependencies = ["+tc.dependencies))
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = checkManifest(l, p)
+			err = checkManifest(l, l.Root(), p, "pyproject.toml")
 			if tc.want == "" {
 				if err != nil {
 					t.Error(problemText(err))
@@ -70,8 +82,38 @@ func TestCheckManifestOfExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := checkManifest(l, p); err != nil || len(p.requires) < 10 {
+		if err := checkManifest(l, l.Root(), p, "pyproject.toml"); err != nil || len(p.requires) < 10 {
 			t.Errorf("%s: %v", dir, problemText(err))
 		}
+	}
+}
+
+// TestCheckMembers changes the manifests of a workspace beside a lock that uv made.
+func TestCheckMembers(t *testing.T) {
+	for _, tc := range []struct{ name, file, old, new, want string }{
+		{"as locked", "packages/one/pyproject.toml", "one", "one", ""},
+		{"member changed", "packages/one/pyproject.toml", `"dep"`, `"dep>=2"`, "the lock does not fit packages/one/pyproject.toml\npackages/one/pyproject.toml asks for `dep >=2`, which the lock does not know\nthe lock was made for `dep`, which packages/one/pyproject.toml does not ask for"},
+		{"member's group", "packages/one/pyproject.toml", "[build-system]", "[dependency-groups]\ndev = ['x']\n[build-system]", "packages/one/pyproject.toml asks for `x` in the group `dev`, which the lock does not know"},
+		{"member renamed", "packages/two/pyproject.toml", `"two"`, `"three"`, "the lock has `two` there, packages/two/pyproject.toml has `three`"},
+		{"member gone", "packages/two/pyproject.toml", "[project]", "[projekt]", "the lock has `two` there, packages/two/pyproject.toml does not give a name"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, c := range readCases(t, "oracle") {
+				if c.name != "workspace" {
+					continue
+				}
+				if text := c.files[tc.file]; !strings.Contains(text, tc.old) {
+					t.Fatalf("%q is not in\n%s", tc.old, text)
+				}
+				c.files[tc.file] = strings.Replace(c.files[tc.file], tc.old, tc.new, 1)
+				_, err := (&oracleWorld{oracleCase: c, st: memory.New(), lock: uvLock}).install()
+				if tc.want == "" && err == nil {
+					continue
+				}
+				if err == nil || tc.want == "" || !strings.Contains(problemText(err), tc.want) || diag.ExitCode(err) != 2 {
+					t.Errorf("got  %v\nwant %s", problemText(err), tc.want)
+				}
+			}
+		})
 	}
 }

@@ -22,7 +22,8 @@ type project struct {
 	name           string
 	requiresPython string
 	dynamic        []string
-	requires       []string // dependencies and those of all extras
+	requires       []string            // dependencies and those of all extras
+	groups         map[string][]string // dependency groups, with what they include
 	build          buildSystem
 	tool           uvSettings
 	hooks          bool // hatchling: build hooks run code of the project
@@ -68,6 +69,7 @@ func parseProject(file string, data []byte) (project, error) {
 			}
 		}
 	}
+	p.groups = readGroups(c)
 	if c, ok := c.Sub("build-system"); ok {
 		p.build.requires = c.Texts("requires")
 		if b := c.Text("build-backend"); b != "" {

@@ -41,7 +41,8 @@ type Package struct {
 	Groups            map[string][]Dependency // by dependency group
 	Sdist             *File
 	Wheels            []File
-	Requires          []Requirement // what the package's own manifest asked for when it was locked; of local sources only
+	Requires          []Requirement            // what the package's own manifest asked for when it was locked; of local sources only
+	RequiresGroups    map[string][]Requirement // the same by dependency group
 	Pos               diag.Position
 }
 
@@ -226,7 +227,13 @@ func readPackage(c tomldoc.Cursor) Package {
 	p.Optional = lists(c, "optional-dependencies")
 	p.Groups = lists(c, "dev-dependencies")
 	if m, ok := c.Sub("metadata"); ok {
-		m.Each("requires-dist", func(c tomldoc.Cursor) { p.Requires = append(p.Requires, readRequirement(c)) })
+		p.Requires = requirements(m, "requires-dist")
+		if g, ok := m.Sub("requires-dev"); ok {
+			p.RequiresGroups = make(map[string][]Requirement, g.Table().Len())
+			for _, name := range g.Table().Keys() {
+				p.RequiresGroups[name] = requirements(g, name)
+			}
+		}
 	}
 	if s, ok := c.Sub("sdist"); ok {
 		f := readFile(s, p.Source)
@@ -240,6 +247,12 @@ func readPackage(c tomldoc.Cursor) Package {
 		p.Wheels = append(p.Wheels, f)
 	})
 	return p
+}
+
+func requirements(c tomldoc.Cursor, key string) []Requirement {
+	var out []Requirement
+	c.Each(key, func(c tomldoc.Cursor) { out = append(out, readRequirement(c)) })
+	return out
 }
 
 func readRequirement(c tomldoc.Cursor) Requirement {
