@@ -16,7 +16,8 @@ type Manifest struct {
 
 // ParseManifest reads a package.json. file is the name for errors, which are *diag.Problem.
 func ParseManifest(file string, b []byte) (*Manifest, error) {
-	r := &reader{file: file, text: bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))}
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	r := &reader{file: file, text: string(b)}
 	var e struct {
 		Dependencies         map[string]string `json:"dependencies"`
 		OptionalDependencies map[string]string `json:"optionalDependencies"`
@@ -25,11 +26,11 @@ func ParseManifest(file string, b []byte) (*Manifest, error) {
 		Workspaces           json.RawMessage   `json:"workspaces"`
 		Overrides            json.RawMessage   `json:"overrides"`
 	}
-	if err := json.Unmarshal(r.text, &e); err != nil {
+	if err := json.Unmarshal(b, &e); err != nil {
 		return nil, r.problem("manifest", r.offset(err), "", "cannot read the dependencies: %v", err)
 	}
 	raw := map[string]json.RawMessage{}
-	if err := json.Unmarshal(r.text, &raw); err != nil {
+	if err := json.Unmarshal(b, &raw); err != nil {
 		return nil, r.problem("manifest", 0, "", "%v", err)
 	}
 	kept := map[string]json.RawMessage{}
@@ -43,7 +44,7 @@ func ParseManifest(file string, b []byte) (*Manifest, error) {
 		return nil, err
 	}
 	m := &Manifest{Overridden: map[string]bool{}}
-	if m.Package, err = r.pkg("", text, 0); err != nil {
+	if m.Package, err = r.pkg("", string(text), 0); err != nil {
 		return nil, err
 	}
 	var object struct {

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -74,59 +73,183 @@ func (p Package) Folder() string {
 
 // entry is the JSON form. Fields for which npm's own writing varies are kept raw.
 type entry struct {
-	Name                 string            `json:"name"`
-	Version              string            `json:"version"`
-	Resolved             string            `json:"resolved"`
-	Integrity            string            `json:"integrity"`
-	Link                 bool              `json:"link"`
-	InBundle             bool              `json:"inBundle"`
-	Dev                  bool              `json:"dev"`
-	Optional             bool              `json:"optional"`
-	DevOptional          bool              `json:"devOptional"`
-	Peer                 bool              `json:"peer"`
-	Extraneous           bool              `json:"extraneous"`
-	HasInstallScript     bool              `json:"hasInstallScript"`
-	HasShrinkwrap        bool              `json:"hasShrinkwrap"`
-	OS                   oneOrMany         `json:"os"`
-	CPU                  oneOrMany         `json:"cpu"`
-	Libc                 oneOrMany         `json:"libc"`
-	Engines              json.RawMessage   `json:"engines"`
-	Bin                  json.RawMessage   `json:"bin"`
-	BundleDependencies   json.RawMessage   `json:"bundleDependencies"`
-	Dependencies         map[string]string `json:"dependencies"`
-	OptionalDependencies map[string]string `json:"optionalDependencies"`
-	PeerDependencies     map[string]string `json:"peerDependencies"`
-	DevDependencies      map[string]string `json:"devDependencies"`
-	PeerMeta             map[string]struct {
-		Optional bool `json:"optional"`
-	} `json:"peerDependenciesMeta"`
+	name, version, resolved, integrity                               string
+	link, inBundle, dev, optional, devOptional, peer, extraneous     bool
+	hasInstallScript, hasShrinkwrap                                  bool
+	os, cpu, libc                                                    []string
+	engines, bin, bundleDependencies                                 string // raw; may be empty
+	dependencies, optionalDependencies, peerDependencies, devDepends []want // in the order of names
+	optionalPeers                                                    map[string]bool
 }
 
-// oneOrMany is a list that may be written as a single string.
-type oneOrMany []string
+// want is a dependency: a name and what is asked for.
+type want struct{ name, spec string }
 
-func (o *oneOrMany) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*o = oneOrMany{one}
-		return nil
+// set reads one member of an entry. what is the JSON type that cannot be there, if that is so.
+func (e *entry) set(key, value string) (what string) {
+	switch key {
+	case "name":
+		return text(value, &e.name)
+	case "version":
+		return text(value, &e.version)
+	case "resolved":
+		return text(value, &e.resolved)
+	case "integrity":
+		return text(value, &e.integrity)
+	case "link":
+		return boolean(value, &e.link)
+	case "inBundle":
+		return boolean(value, &e.inBundle)
+	case "dev":
+		return boolean(value, &e.dev)
+	case "optional":
+		return boolean(value, &e.optional)
+	case "devOptional":
+		return boolean(value, &e.devOptional)
+	case "peer":
+		return boolean(value, &e.peer)
+	case "extraneous":
+		return boolean(value, &e.extraneous)
+	case "hasInstallScript":
+		return boolean(value, &e.hasInstallScript)
+	case "hasShrinkwrap":
+		return boolean(value, &e.hasShrinkwrap)
 	}
-	return json.Unmarshal(b, (*[]string)(o))
+	return e.setMore(key, value)
+}
+
+func (e *entry) setMore(key, value string) (what string) {
+	switch key {
+	case "os":
+		return oneOrMany(value, &e.os)
+	case "cpu":
+		return oneOrMany(value, &e.cpu)
+	case "libc":
+		return oneOrMany(value, &e.libc)
+	case "engines":
+		e.engines = value
+	case "bin":
+		e.bin = value
+	case "bundleDependencies":
+		e.bundleDependencies = value
+	case "dependencies":
+		return wants(value, &e.dependencies)
+	case "optionalDependencies":
+		return wants(value, &e.optionalDependencies)
+	case "peerDependencies":
+		return wants(value, &e.peerDependencies)
+	case "devDependencies":
+		return wants(value, &e.devDepends)
+	case "peerDependenciesMeta":
+		return e.peerMeta(value)
+	}
+	return ""
+}
+
+func text(value string, into *string) string {
+	switch k := kind(value); k {
+	case "string":
+		*into = unquote(value)
+	case "null":
+	default:
+		return k
+	}
+	return ""
+}
+
+func boolean(value string, into *bool) string {
+	switch k := kind(value); k {
+	case "bool":
+		*into = value == "true"
+	case "null":
+	default:
+		return k
+	}
+	return ""
+}
+
+// oneOrMany reads a list that may be written as a single text.
+func oneOrMany(value string, into *[]string) string {
+	members, ok := list(value)
+	if !ok {
+		members = []string{value}
+	}
+	out := make([]string, len(members))
+	for i, m := range members {
+		if bad := text(m, &out[i]); bad != "" {
+			return bad
+		}
+	}
+	if kind(value) != "null" {
+		*into = out
+	}
+	return ""
+}
+
+// wants reads an object of texts, and sorts it.
+func wants(value string, into *[]want) (what string) {
+	var out []want
+	ok, _ := object(value, func(key string, _, off, end int) error {
+		w := want{name: key}
+		if bad := text(value[off:end], &w.spec); bad != "" {
+			what = bad
+		}
+		out = append(out, w)
+		return nil
+	})
+	if !ok && kind(value) != "null" {
+		return kind(value)
+	}
+	// Of a name that stands twice the last counts.
+	slices.SortStableFunc(out, func(a, b want) int { return strings.Compare(a.name, b.name) })
+	for i := len(out) - 2; i >= 0; i-- {
+		if out[i].name == out[i+1].name {
+			out = slices.Delete(out, i, i+1)
+		}
+	}
+	*into = out
+	return what
+}
+
+func (e *entry) peerMeta(value string) (what string) {
+	e.optionalPeers = map[string]bool{}
+	ok, _ := object(value, func(name string, _, off, end int) error {
+		meta := value[off:end]
+		isObject, _ := object(meta, func(key string, _, off, end int) error {
+			if key == "optional" {
+				var optional bool
+				if bad := boolean(meta[off:end], &optional); bad != "" {
+					what = bad
+				}
+				e.optionalPeers[name] = optional
+			}
+			return nil
+		})
+		if !isObject && kind(meta) != "null" {
+			what = kind(meta)
+		}
+		return nil
+	})
+	if !ok && kind(value) != "null" {
+		return kind(value)
+	}
+	return what
 }
 
 // Parse reads a package-lock.json. file is the name for errors, which are *diag.Problem with file, line and key.
 func Parse(file string, b []byte) (*Lock, error) {
-	r := &reader{file: file, text: bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))}
-	if err := json.Unmarshal(r.text, new(json.RawMessage)); err != nil {
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	r := &reader{file: file, text: string(b)}
+	if !json.Valid(b) {
+		err := json.Unmarshal(b, new(json.RawMessage))
 		return nil, r.problem("lock-syntax", r.offset(err), "", "this is not JSON: %v", err)
 	}
 	lock := &Lock{File: file}
-	var packages []byte
-	var at int
-	err := r.object(r.text, 0, "", func(key string, _ int, value []byte, off int) error {
-		switch key {
+	packages, at := "", 0
+	ok, err := object(r.text, func(key string, _, off, end int) error {
+		switch value := r.text[off:end]; key {
 		case "lockfileVersion":
-			if json.Unmarshal(value, &lock.Version) != nil {
+			if json.Unmarshal([]byte(value), &lock.Version) != nil {
 				return r.problem("lock-value", off, key, "`%s` is not a lockfileVersion", value)
 			}
 		case "packages":
@@ -137,13 +260,16 @@ func Parse(file string, b []byte) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !ok {
+		return nil, r.problem("lock-value", 0, "", "this must be an object")
+	}
 	switch {
 	case lock.Version == 1:
 		return nil, r.problem("lock-version", 0, "lockfileVersion", "lockfileVersion 1 (of npm 6) does not say where packages go").
 			Hint("run `npm install --package-lock-only --lockfile-version 3` once, and commit the result")
 	case lock.Version != 2 && lock.Version != 3:
 		return nil, r.problem("lock-version", 0, "lockfileVersion", "lockfileVersion %d is not known here; 2 and 3 are", lock.Version)
-	case packages == nil:
+	case packages == "":
 		return nil, r.problem("lock-value", 0, "packages", "the lock has no `packages`")
 	}
 	if err := r.packages(lock, packages, at); err != nil {
@@ -152,64 +278,115 @@ func Parse(file string, b []byte) (*Lock, error) {
 	return lock, nil
 }
 
-func (r *reader) packages(lock *Lock, text []byte, at int) error {
-	seen := map[string]bool{}
-	err := r.object(text, at, "packages", func(key string, keyOff int, value []byte, off int) error {
-		if seen[key] {
-			return r.problem("lock-value", keyOff, "packages."+key, "the path stands twice")
-		}
-		seen[key] = true
-		p, err := r.pkg(key, value, off)
+func (r *reader) packages(lock *Lock, packages string, at int) error {
+	ok, err := object(packages, func(key string, keyOff, off, end int) error {
+		p, err := r.pkg(key, packages[off:end], at+off)
 		if err != nil {
 			return err
 		}
-		p.Line = r.line(keyOff)
+		p.Line = r.line(at + keyOff)
 		lock.Packages = append(lock.Packages, p)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if !seen[""] {
+	if !ok {
+		return r.problem("lock-value", at, "packages", "this must be an object")
+	}
+	lock.Packages = sorted(lock.Packages)
+	for i, p := range lock.Packages {
+		if i > 0 && lock.Packages[i-1].Path == p.Path {
+			problem := r.problem("lock-value", 0, "packages."+p.Path, "the path stands twice")
+			problem.Pos.Line = p.Line
+			return problem
+		}
+	}
+	if len(lock.Packages) == 0 || lock.Packages[0].Path != "" {
 		return r.problem("lock-value", at, "packages", "there is no entry for the project itself (the key \"\")")
 	}
-	slices.SortFunc(lock.Packages, func(a, b Package) int { return strings.Compare(a.Path, b.Path) })
 	return nil
 }
 
-func (r *reader) pkg(key string, value []byte, off int) (Package, error) {
+// sorted orders packages by path, and by line where two have one path. Packages are large, so their numbers are sorted.
+func sorted(list []Package) []Package {
+	order := make([]int32, len(list))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		if c := strings.Compare(list[a].Path, list[b].Path); c != 0 {
+			return c
+		}
+		return int(a - b)
+	})
+	out := make([]Package, len(list))
+	for i, k := range order {
+		out[i] = list[k]
+	}
+	return out
+}
+
+func (r *reader) pkg(key, value string, off int) (Package, error) {
 	at := "packages." + key
 	var e entry
-	if err := json.Unmarshal(value, &e); err != nil {
-		var typ *json.UnmarshalTypeError
-		if errors.As(err, &typ) {
-			if typ.Field != "" {
-				at += "." + typ.Field
-			}
-			return Package{}, r.problem("lock-value", off+int(typ.Offset), at, "this cannot be a JSON %s", typ.Value)
+	ok, err := object(value, func(name string, _, from, end int) error {
+		if bad := e.set(name, value[from:end]); bad != "" {
+			return r.problem("lock-value", off+from, at+"."+name, "this cannot be a JSON %s", bad)
 		}
-		return Package{}, r.problem("lock-value", off, at, "%v", err)
+		return nil
+	})
+	if err != nil {
+		return Package{}, err
+	}
+	if !ok {
+		return Package{}, r.problem("lock-value", off, at, "this cannot be a JSON %s", kind(value))
 	}
 	if err := checkPath(key); err != nil {
 		return Package{}, r.problem("lock-path", off, at, "%v", err)
 	}
+	p := e.pkg(key)
+	if f := p.Folder(); f != "" && !validName(f) || f != "" && !validName(p.Name) {
+		return Package{}, r.problem("lock-path", off, at, "%q is not the name of a package", p.Name)
+	}
+	if p.Link {
+		if p.Target = p.Resolved; p.Target == "" || path.IsAbs(p.Target) || path.Clean(p.Target) != p.Target {
+			return Package{}, r.problem("lock-path", off, at+".resolved", "a link needs a relative path, this is %q", p.Target)
+		}
+		p.Resolved = ""
+	}
+	if e.integrity != "" {
+		if p.Integrity, err = source.ParseIntegrity(e.integrity); err != nil {
+			return Package{}, r.problem("lock-integrity", off, at+".integrity", "%v", err)
+		}
+	}
+	return p, nil
+}
+
+// pkg is the entry at a place of the lock.
+func (e *entry) pkg(key string) Package {
 	p := Package{
-		Path: key, Name: e.Name, Version: e.Version, Resolved: e.Resolved, Link: e.Link, InBundle: e.InBundle,
-		Dev: e.Dev, Optional: e.Optional, DevOptional: e.DevOptional, Peer: e.Peer, Extraneous: e.Extraneous,
-		HasInstallScript: e.HasInstallScript, HasShrinkwrap: e.HasShrinkwrap, Bundles: bundles(e.BundleDependencies),
-		OS: e.OS, CPU: e.CPU, Libc: e.Libc, NodeRange: nodeRange(e.Engines),
-		Dependencies: names(e.Dependencies), OptionalDependencies: names(e.OptionalDependencies),
-		DevDependencies: names(e.DevDependencies),
+		Path: key, Name: e.name, Version: e.version, Resolved: e.resolved, Link: e.link, InBundle: e.inBundle,
+		Dev: e.dev, Optional: e.optional, DevOptional: e.devOptional, Peer: e.peer, Extraneous: e.extraneous,
+		HasInstallScript: e.hasInstallScript, HasShrinkwrap: e.hasShrinkwrap, Bundles: bundles(e.bundleDependencies),
+		OS: e.os, CPU: e.cpu, Libc: e.libc, NodeRange: nodeRange(e.engines),
+		Dependencies: namesOf(e.dependencies), OptionalDependencies: namesOf(e.optionalDependencies), DevDependencies: namesOf(e.devDepends),
 	}
-	p.Wants = make(map[string]string, len(e.Dependencies)+len(e.OptionalDependencies))
-	for _, m := range []map[string]string{e.PeerDependencies, e.Dependencies, e.OptionalDependencies, e.DevDependencies} {
-		maps.Copy(p.Wants, m) // where a name stands twice, npm takes the later kind
+	// Where a name stands twice, npm takes the later kind.
+	all := [][]want{e.peerDependencies, e.dependencies, e.optionalDependencies, e.devDepends}
+	if n := len(all[0]) + len(all[1]) + len(all[2]) + len(all[3]); n > 0 {
+		p.Wants = make(map[string]string, n)
 	}
-	for _, n := range names(e.PeerDependencies) {
-		if e.PeerMeta[n].Optional {
-			p.OptionalPeers = append(p.OptionalPeers, n)
+	for _, kind := range all {
+		for _, w := range kind {
+			p.Wants[w.name] = w.spec
+		}
+	}
+	for _, w := range e.peerDependencies {
+		if e.optionalPeers[w.name] {
+			p.OptionalPeers = append(p.OptionalPeers, w.name)
 		} else {
-			p.PeerDependencies = append(p.PeerDependencies, n)
+			p.PeerDependencies = append(p.PeerDependencies, w.name)
 		}
 	}
 	if p.Name == "" {
@@ -217,23 +394,19 @@ func (r *reader) pkg(key string, value []byte, off int) (Package, error) {
 			p.Name = path.Base(key)
 		}
 	}
-	if f := p.Folder(); f != "" && !validName(f) || p.Folder() != "" && !validName(p.Name) {
-		return Package{}, r.problem("lock-path", off, at, "%q is not the name of a package", p.Name)
+	p.Bin = Bins(p.Name, json.RawMessage(e.bin))
+	return p
+}
+
+func namesOf(l []want) []string {
+	if len(l) == 0 {
+		return nil
 	}
-	p.Bin = Bins(p.Name, e.Bin)
-	if p.Link {
-		if p.Target = p.Resolved; p.Target == "" || path.IsAbs(p.Target) || path.Clean(p.Target) != p.Target {
-			return Package{}, r.problem("lock-path", off, at+".resolved", "a link needs a relative path, this is %q", p.Target)
-		}
-		p.Resolved = ""
+	out := make([]string, len(l))
+	for i, w := range l {
+		out[i] = w.name
 	}
-	if e.Integrity != "" {
-		var err error
-		if p.Integrity, err = source.ParseIntegrity(e.Integrity); err != nil {
-			return Package{}, r.problem("lock-integrity", off, at+".integrity", "%v", err)
-		}
-	}
-	return p, nil
+	return out
 }
 
 // checkPath refuses keys that would leave the project, but for those that only name a linked package outside ("../x").
@@ -274,19 +447,23 @@ func names(m map[string]string) []string {
 }
 
 // nodeRange reads engines.node; old packages have other things in `engines` than an object, which npm ignores as well.
-func nodeRange(raw json.RawMessage) string {
-	var m map[string]json.RawMessage
-	var s string
-	if json.Unmarshal(raw, &m) == nil && json.Unmarshal(m["node"], &s) == nil {
-		return s
-	}
-	return ""
+func nodeRange(raw string) (node string) {
+	_, _ = object(raw, func(key string, _, off, end int) error {
+		if key == "node" {
+			text(raw[off:end], &node)
+		}
+		return nil
+	})
+	return node
 }
 
 // bundles reads bundleDependencies, a list of names or true for all.
-func bundles(raw json.RawMessage) bool {
-	var list []string
-	return string(raw) == "true" || json.Unmarshal(raw, &list) == nil && len(list) > 0
+func bundles(raw string) bool {
+	if raw == "" || raw == "true" {
+		return raw == "true"
+	}
+	members, _ := list(raw)
+	return len(members) > 0 && !slices.ContainsFunc(members, func(m string) bool { return kind(m) != "string" })
 }
 
 // Bins reads the `bin` of a package.json or a lock as npm does: a string names the package itself, a list its files' own
@@ -327,39 +504,12 @@ func Bins(name string, raw json.RawMessage) []Bin {
 	return out
 }
 
-// reader walks JSON text that is known to be well-formed and knows where in the file it is.
+// reader knows where in the file it is.
 type reader struct {
 	file string
-	text []byte
+	text string
 	// lines are counted once, forwards: seen is how far, count what was found.
 	seen, count int
-}
-
-// object calls f for each member of the object in text, which lies at offset base of the file. Offsets passed on are
-// those of the key and of the value in the file.
-func (r *reader) object(text []byte, base int, key string, f func(key string, keyOff int, value []byte, off int) error) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	tok, err := d.Token()
-	if err != nil || tok != json.Delim('{') {
-		return r.problem("lock-value", base, key, "this must be an object")
-	}
-	for d.More() {
-		tok, err := d.Token()
-		if err != nil {
-			return r.problem("lock-syntax", base+int(d.InputOffset()), key, "%v", err)
-		}
-		name, _ := tok.(string)
-		keyEnd := int(d.InputOffset())
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return r.problem("lock-syntax", base+keyEnd, key, "%v", err)
-		}
-		off := base + int(d.InputOffset()) - len(value)
-		if err := f(name, base+keyEnd-1, value, off); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // line gives the line of an offset, counting on from the last one where it can.
@@ -368,7 +518,7 @@ func (r *reader) line(off int) int {
 	if off < r.seen {
 		r.seen, r.count = 0, 0
 	}
-	r.count += bytes.Count(r.text[r.seen:off], []byte("\n"))
+	r.count += strings.Count(r.text[r.seen:off], "\n")
 	r.seen = off
 	return r.count + 1
 }
