@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/source"
 )
 
@@ -151,5 +152,39 @@ func TestTextRefused(t *testing.T) {
 		if !errors.As(err, &p) || p.Pos.Line != c.line || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// What a machine cannot run it takes from the answer for another platform, if that was to the same question.
+func TestTextForeign(t *testing.T) {
+	foreign := platform.Platform{OS: "linux", Arch: "riscv64", Libc: "glibc"} // no machine that this is tested on
+	there := func(request ...string) Question {
+		q := hook("x", request...)
+		q.Platform = foreign
+		return q
+	}
+	here := hook("x")
+	here.Platform = platform.Host()
+	first := NewUpdater(NewLock("l"), nil, All, nil)
+	if _, err := first.Lines(t.Context(), here, func(context.Context) ([]string, error) { return []string{"a"}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	old := first.Result(true, here.Platform)
+	ran := 0
+	fails := func(context.Context) ([]string, error) { ran++; return nil, errors.New("exec format error") }
+	for _, mode := range []Mode{All, Missing} {
+		u := NewUpdater(old, nil, mode, nil)
+		got, err := u.Lines(t.Context(), there(), fails)
+		if err != nil || fmt.Sprint(got) != "[a]" || ran != 0 {
+			t.Errorf("got %v, %v after %d runs", got, err, ran)
+		}
+		if got, err := u.Result(true, foreign).Lines(t.Context(), there(), nil); err != nil || fmt.Sprint(got) != "[a]" {
+			t.Errorf("pinned %v, %v", got, err)
+		}
+	}
+	_, err := NewUpdater(old, nil, All, nil).Lines(t.Context(), there("python 3.15"), fails)
+	var p *diag.Problem
+	if !errors.As(err, &p) || p.Code != "foreign-code" || p.Kind != diag.Environment || ran != 1 {
+		t.Errorf("another question: %v after %d runs", err, ran)
 	}
 }

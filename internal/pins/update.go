@@ -76,11 +76,23 @@ func (u *Updater) Lines(ctx context.Context, q Question, observe func(context.Co
 		if old, err := u.old.Lines(ctx, q, nil); err == nil && !u.refresh(q) {
 			return answer{lines: old}, nil
 		}
+		host := platform.Host()
+		foreign := q.Platform.Arch != "" && (q.Platform.Arch != host.Arch || q.Platform.OS != host.OS)
+		// Where code for q's platform cannot run, the answer for this machine's stands in: what back ends ask for is hardly
+		// ever another thing there, and a build notices if it is.
+		if a, ok := u.old.sets[key{q.Ecosystem, q.Set, host}]; ok && foreign && slices.Equal(a.request, q.Request) {
+			return answer{lines: a.lines}, nil
+		}
 		lines, err := observe(ctx)
 		if err == nil {
 			err = checkLines(lines)
 		}
-		if err != nil {
+		switch {
+		case err != nil && foreign:
+			return answer{}, diag.Environmentf("foreign-code", "to answer %s, code for %s has to run", q.key(), q.Platform).Because(err).
+				Hint("pin it for the platform of this machine first (`hewn update --missing`): its answer then stands in").
+				Hint("or do this on a machine that runs code for %s", q.Platform)
+		case err != nil:
 			return answer{}, fmt.Errorf("cannot resolve %s: %w", q.key(), err)
 		}
 		return answer{lines: slices.Clone(lines)}, nil
