@@ -68,6 +68,7 @@ var libraries = map[string][]string{
 	"github.com/ProtonMail/go-crypto":               {"debian"},
 	"github.com/bazelbuild/remote-apis":             {"reapi"},
 	"github.com/elastic/go-seccomp-bpf":             {"executor/sandbox"},
+	"github.com/bluekeyes/go-gitdiff":               {"node"},
 	"github.com/goccy/go-yaml":                      {"recipe", "lock", "openapi"},
 	"github.com/google/go-containerregistry":        {"image", "oci"},
 	"github.com/klauspost/compress":                 {"archive", "oci"},

@@ -29,7 +29,7 @@ import (
 
 // Natives lists the native steps of this package.
 func Natives() []engine.NativeDef {
-	return []engine.NativeDef{unpackDef, packDef, modulesDef, toolchainDef, pnpmDef, localDef}
+	return []engine.NativeDef{unpackDef, packDef, modulesDef, toolchainDef, pnpmDef, localDef, patchDef}
 }
 
 // ModulesOptions says which node_modules to make.

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"hewn.example/hewn/internal/lock/npm"
 	"hewn.example/hewn/internal/lock/pnpm"
 	"hewn.example/hewn/internal/platform"
-	"hewn.example/hewn/internal/source"
 )
 
 const pnpmLock = "pnpm-lock.yaml"
@@ -31,6 +29,11 @@ type pnpmPlan struct {
 	chosen    map[string]bool  // the same by key
 	packages  map[string]bool  // keys of their packages, made when asked for
 
+	manifests map[string]*pnpmManifest // of the projects, by path
+	settings  *pnpm.Workspace
+	patches   []pnpm.Patch
+	allowed   map[string][]string // os, cpu and libc for which optional packages are installed
+
 	linker         string
 	hoistPattern   []string // nil: nothing is hoisted into the hidden node_modules
 	publicPattern  []string
@@ -38,6 +41,7 @@ type pnpmPlan struct {
 	dedupe         bool
 	hoistWorkspace bool
 	symlinkBins    bool
+	limits         string          // hoistingLimits
 	workspaces     []workspaceName // projects that have a name, without that at the lock
 }
 
@@ -83,28 +87,62 @@ func planPnpm(ctx context.Context, ask *engine.Ask, o ModulesOptions) (*pnpmPlan
 		return nil, err
 	}
 	p := &pnpmPlan{lock: lock, platform: o.Platform, omitDev: o.OmitDev, importers: lock.Importers, chosen: map[string]bool{}}
-	if len(o.Only) > 0 {
-		return nil, diag.Inputf("pnpm-only", "`only` is for package-lock.json; a pnpm lock is installed whole").At(diag.Position{File: pnpmLock})
-	}
 	if lock.Settings.ExcludeLinksFromLockfile {
 		return nil, diag.Inputf("pnpm-setting", "a lock without its links cannot be laid out").
 			At(diag.Position{File: pnpmLock, Key: "settings.excludeLinksFromLockfile"})
 	}
-	if len(lock.Patches) > 0 {
-		return nil, diag.Inputf("pnpm-patch", "package `%s` is patched, which cannot be done here yet", lock.Patches[0].Key).
-			At(diag.Position{File: pnpmLock, Line: lock.Patches[0].Line, Key: "patchedDependencies." + lock.Patches[0].Key})
-	}
 	if p.major, err = pnpmMajor(ctx, ask, o.Dir); err != nil {
 		return nil, err
 	}
-	if err := p.settings(ctx, ask, o.Dir); err != nil {
-		return nil, err
+	for _, read := range []func(context.Context, *engine.Ask, engine.Static) error{p.readSettings, p.readManifests, p.agree} {
+		if err := read(ctx, ask, o.Dir); err != nil {
+			return nil, err
+		}
 	}
-	if err := p.names(ctx, ask, o.Dir); err != nil {
+	if err := p.narrow(o.Only); err != nil {
 		return nil, err
 	}
 	p.choose()
 	return p, nil
+}
+
+// narrow leaves the projects only those of their dependencies that the recipe names.
+func (p *pnpmPlan) narrow(only []string) error {
+	if len(only) == 0 {
+		return nil
+	}
+	found := map[string]bool{}
+	keep := func(list []pnpm.Dependency) []pnpm.Dependency {
+		return slices.DeleteFunc(slices.Clone(list), func(d pnpm.Dependency) bool {
+			in := slices.Contains(only, d.Name)
+			found[d.Name] = found[d.Name] || in
+			return !in
+		})
+	}
+	p.importers = slices.Clone(p.importers)
+	for i := range p.importers {
+		im := &p.importers[i]
+		im.Dependencies, im.OptionalDependencies = keep(im.Dependencies), keep(im.OptionalDependencies)
+		im.DevDependencies = keep(im.DevDependencies)
+	}
+	p.workspaces = slices.DeleteFunc(p.workspaces, func(w workspaceName) bool { return !slices.Contains(only, w.name) })
+	for _, name := range only {
+		if !found[name] {
+			return diag.Inputf("npm-only", "`only` names `%s`, which no project of the lock depends on", name).
+				At(diag.Position{File: pnpmLock, Key: "importers"})
+		}
+	}
+	return nil
+}
+
+// importer finds a project by its path.
+func (p *pnpmPlan) importer(at string) *pnpm.Importer {
+	for i := range p.importers {
+		if p.importers[i].Path == at {
+			return &p.importers[i]
+		}
+	}
+	return nil
 }
 
 // pnpmMajor reads which pnpm the project names: its layouts differ from one major version to the next.
@@ -140,90 +178,6 @@ func pnpmMajor(ctx context.Context, ask *engine.Ask, dir engine.Static) (int, er
 	return major, nil
 }
 
-// refused are settings under which node_modules looks in a way that is not made here.
-var refused = []string{
-	"modulesDir", "virtualStoreDir", "enableGlobalVirtualStore", "symlink", "enableModulesDir", "hoistingLimits",
-	"supportedArchitectures", "virtualStoreOnly", "packageConfigs",
-}
-
-func (p *pnpmPlan) settings(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
-	w := &pnpm.Workspace{}
-	for _, name := range []string{"pnpm-workspace.yaml", ".npmrc"} {
-		ok, err := ask.Exists(ctx, dir, name)
-		if err != nil {
-			return err
-		}
-		if !ok || name == ".npmrc" && p.major > 10 {
-			continue
-		}
-		b, err := ask.Read(ctx, dir, name)
-		if err != nil {
-			return err
-		}
-		if name == ".npmrc" {
-			w.NPMRC(b)
-		} else if w, err = pnpm.ParseWorkspace(name, b); err != nil {
-			return err
-		}
-	}
-	for _, name := range refused {
-		if line, ok := w.Others[name]; ok {
-			return diag.Inputf("pnpm-setting", "setting `%s` changes the layout in a way that cannot be made here", name).
-				At(diag.Position{File: w.File, Line: line, Key: name})
-		}
-	}
-	or := func(b *bool, otherwise bool) bool {
-		if b == nil {
-			return otherwise
-		}
-		return *b
-	}
-	p.linker, p.maxLength = w.NodeLinker, w.VirtualStoreDirMaxLength
-	if p.linker == "" {
-		p.linker = "isolated"
-	}
-	if p.maxLength == 0 {
-		p.maxLength = 120
-	}
-	if p.hoistPattern = w.HoistPattern; p.hoistPattern == nil {
-		p.hoistPattern = []string{"*"}
-	}
-	if !or(w.Hoist, true) {
-		p.hoistPattern = nil
-	}
-	if p.publicPattern = w.PublicHoistPattern; or(w.ShamefullyHoist, false) {
-		p.publicPattern = []string{"*"}
-	}
-	p.dedupe, p.hoistWorkspace = or(w.DedupeDirectDeps, false), or(w.HoistWorkspacePackages, true)
-	p.symlinkBins = or(w.PreferSymlinkedExecutables, p.linker == "hoisted")
-	return nil
-}
-
-// names reads how the workspace's projects are called.
-func (p *pnpmPlan) names(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
-	for _, im := range p.importers {
-		if im.Path == "." {
-			continue
-		}
-		file := path.Join(im.Path, "package.json")
-		b, err := ask.Read(ctx, dir, file)
-		if err != nil {
-			return diag.Inputf("pnpm-importer", "the lock has a project `%s`, which cannot be read", im.Path).
-				At(diag.Position{File: pnpmLock, Line: im.Line, Key: "importers." + im.Path}).Because(err)
-		}
-		var m struct {
-			Name string `json:"name"`
-		}
-		if err := json.Unmarshal(b, &m); err != nil {
-			return diag.Inputf("package-json", "this is not JSON").At(diag.Position{File: file}).Because(err)
-		}
-		if m.Name != "" {
-			p.workspaces = append(p.workspaces, workspaceName{m.Name, im.Path})
-		}
-	}
-	return nil
-}
-
 // choose walks from the projects to what is installed: optional packages that are not for the platform are left out,
 // with what only they need.
 func (p *pnpmPlan) choose() {
@@ -253,8 +207,13 @@ func (p *pnpmPlan) choose() {
 
 func (p *pnpmPlan) suits(s *pnpm.Snapshot) bool {
 	pkg, _ := p.lock.Package(s.Package)
-	return matches(npmOS(p.platform), pkg.OS) && matches(npmCPU(p.platform), pkg.CPU) &&
-		(p.platform.Libc == "" || matches(p.platform.Libc, pkg.Libc))
+	suits := func(what string, list []string) bool {
+		if len(list) == 0 {
+			return true
+		}
+		return slices.ContainsFunc(p.allowed[what], func(one string) bool { return matches(one, list) })
+	}
+	return suits("os", pkg.OS) && suits("cpu", pkg.CPU) && (p.platform.Libc == "" || suits("libc", pkg.Libc))
 }
 
 // edges are the dependencies of a project that are asked for.
@@ -307,7 +266,7 @@ func (a *pnpmAssembler) step(ctx context.Context, l layout) (engine.Step, error)
 	for _, pl := range l.places {
 		i, ok := a.inputOf[pl.snapshot]
 		if !ok {
-			s, err := a.source(pl.snapshot, replaced)
+			s, err := a.source(ctx, pl.snapshot, replaced)
 			if err != nil {
 				return engine.Step{}, err
 			}
@@ -387,45 +346,4 @@ func (a *pnpmAssembler) localBins(ctx context.Context, dir string) (*packageBins
 		return nil, nil
 	}
 	return &bins, nil
-}
-
-// source is the step with the files of a package.
-func (a *pnpmAssembler) source(snapshot string, replaced map[string]bool) (engine.Step, error) {
-	pkg := a.pkg(snapshot)
-	if s, ok := a.opts.Replace[pkg.Name]; ok {
-		replaced[pkg.Name] = true
-		return s, nil
-	}
-	res := pkg.Resolution
-	label := pkg.Name + " " + pkg.Version
-	fail := func(format string, args ...any) (engine.Step, error) {
-		return engine.Step{}, diag.Inputf("npm-package", "package `%s`: "+format, append([]any{pkg.Name}, args...)...).
-			At(diag.Position{File: pnpmLock, Line: pkg.Line, Key: "packages." + pkg.Key}).
-			Hint("replace it in the recipe: node.modules(…, replace = {%q: …})", pkg.Name)
-	}
-	params := unpackParams{OwnBins: pkg.HasBin, BundledBins: a.bundles(snapshot)}
-	switch file, isFile := strings.CutPrefix(res.Tarball, "file:"); {
-	case res.Directory != "":
-		return engine.Native(label, localDef, nil, engine.Sub(a.opts.Dir.Step, path.Clean(res.Directory))), nil
-	case isFile:
-		s, ok := engine.Select(a.opts.Dir.Step, path.Clean(file)).Static()
-		if !ok {
-			return fail("`file:` needs a source")
-		}
-		params.File = path.Clean(file)
-		return engine.NativeStatic(label, unpackDef, params, s).Step, nil
-	case res.Repo != "" || res.GitHosted || res.Path != "":
-		return fail("a package from git (%s) cannot be installed from a lock yet", res.Repo+res.Tarball)
-	case res.Integrity.IsZero():
-		return fail("the lock has no integrity for %s", res.Tarball)
-	}
-	artifact := source.Artifact{
-		Ecosystem: source.NPM, Name: pkg.Name, Version: pkg.Version, File: tarballName(pkg.Name, pkg.Version, res.Tarball),
-		URL: res.Tarball, Integrity: res.Integrity,
-	}
-	if strings.Contains(pkg.Version, "/") {
-		return fail("it has no version of its own")
-	}
-	at := diag.Position{File: a.opts.Dir.File(pnpmLock), Line: pkg.Line, Key: "packages." + pkg.Key}
-	return engine.NativeStatic(fmt.Sprint(label), unpackDef, params, engine.FetchLocked(artifact, at)).Step, nil
 }

@@ -18,6 +18,7 @@ type hoistEntry struct {
 	peers     []string
 	own       bool // not shared
 	workspace bool
+	border    bool // what lies below stays there
 }
 
 func newHoistEntry(name, identName, ref string, peers []string) *hoistEntry {

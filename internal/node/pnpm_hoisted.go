@@ -21,7 +21,7 @@ func (p *pnpmPlan) hoisted() layout {
 	t := &hoistTree{pnpmPlan: p, made: map[string]*hoistEntry{}, first: map[string]string{}}
 	root := newHoistEntry(".", ".", "", nil)
 	root.workspace = true
-	if im, ok := p.lock.Importer("."); ok {
+	if im := p.importer("."); im != nil {
 		t.add(root, p.hoistedEdges(im))
 	}
 	for i := range p.importers {
@@ -35,6 +35,7 @@ func (p *pnpmPlan) hoisted() layout {
 		root.original.set(n)
 		t.add(n, p.hoistedEdges(im))
 	}
+	p.limit(root)
 	hoist(root)
 
 	l := &hoistedLayout{pnpmPlan: p, inModules: map[string]map[string]binFrom{}}
@@ -47,6 +48,21 @@ func (p *pnpmPlan) hoisted() layout {
 	l.local()
 	l.commands()
 	return l.layout
+}
+
+// limit marks what is not hoisted out of: by `hoistingLimits`, projects, and what they depend on themselves.
+func (p *pnpmPlan) limit(root *hoistEntry) {
+	if p.limits == "" || p.limits == "none" {
+		return
+	}
+	for _, d := range root.deps.all() {
+		d.border = true
+		if d.workspace && p.limits == "dependencies" {
+			for _, below := range d.deps.all() {
+				below.border = true
+			}
+		}
+	}
 }
 
 func (p *pnpmPlan) hoistedEdges(im *pnpm.Importer) []pnpm.Dependency {
@@ -156,7 +172,7 @@ func (l *hoistedLayout) local() {
 		l.links = append(l.links, link{Path: at, Target: relative(path.Dir(at), target)})
 		l.has(dir, name, binFrom{path: at, local: target})
 	}
-	if im, ok := l.lock.Importer("."); ok {
+	if im := l.importer("."); im != nil {
 		for _, d := range l.hoistedEdges(im) {
 			if d.Link != "" {
 				root[d.Name] = path.Clean(d.Link)

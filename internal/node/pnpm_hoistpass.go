@@ -75,7 +75,7 @@ func (p *pass) graph() {
 	for fresh := regular(place); len(fresh) > 0; {
 		var next []*hoistEntry
 		for _, d := range fresh {
-			if d.locator == place.locator {
+			if d.locator == place.locator || d.border {
 				continue
 			}
 			p.below(nil, aliased, unshare(place, d), &next)
@@ -132,7 +132,7 @@ func (p *pass) below(path []*hoistEntry, aliased []string, parent *hoistEntry, f
 		}
 	}
 	for _, d := range regular(parent) {
-		if stays[d] && !slices.Contains(aliased, d.name+"@"+d.locator) {
+		if stays[d] && !d.border && !slices.Contains(aliased, d.name+"@"+d.locator) {
 			p.seen[parent] = true
 			p.below(append(path[:len(path):len(path)], parent), aliased, unshare(parent, d), fresh)
 			delete(p.seen, parent)

@@ -73,9 +73,6 @@ func TestAsPnpm(t *testing.T) {
 			linker, majors, _ := strings.Cut(want, "-")
 			for _, major := range strings.Split(majors, "-") {
 				t.Run(name+"/"+linker+"-"+major, func(t *testing.T) {
-					if name == "patched" {
-						t.Skip("patches are refused, which TestPnpmRefuses shows")
-					}
 					got, err := pnpmBuild(pnpmWorld(t, ar, linker, major), ModulesOptions{})
 					if err != nil {
 						t.Fatal(err)
@@ -138,10 +135,11 @@ func TestPnpmRefuses(t *testing.T) {
 			web["package.json"] = `{"packageManager": "yarn@4.0.0"}`
 		}, ModulesOptions{}, "the layouts of `yarn@4.0.0` are not known here"},
 		{"no version", ar, func(web map[string]string) { web["package.json"] = "{}" }, ModulesOptions{}, "does not say which pnpm"},
-		{"patches", patched, func(map[string]string) {}, ModulesOptions{}, "package `mid@1.0.0` is patched"},
+		{"another patch", patched, func(web map[string]string) { web["patches/mid.patch"] += "\n" }, ModulesOptions{},
+			"the lock is not that of the project: the patch `patches/mid.patch` had the hash d4d06d3c"},
 		{"another linker", ar, func(web map[string]string) { web["pnpm-workspace.yaml"] = "nodeLinker: pnp\n" }, ModulesOptions{}, "nodeLinker `pnp` cannot be laid out"},
 		{"a setting", ar, func(web map[string]string) { web["pnpm-workspace.yaml"] = "\nmodulesDir: x\n" }, ModulesOptions{}, "pnpm-workspace.yaml:2: `modulesDir`"},
-		{"only", ar, func(map[string]string) {}, ModulesOptions{Only: []string{"leaf"}}, "`only` is for package-lock.json"},
+		{"only", ar, func(map[string]string) {}, ModulesOptions{Only: []string{"nothing"}}, "`only` names `nothing`, which no project of the lock depends on"},
 		{"a project that is gone", ar, func(web map[string]string) { delete(web, "packages/a/package.json") }, ModulesOptions{}, "the lock has a project `packages/a`"},
 		{"a replacement for nothing", ar, func(map[string]string) {},
 			ModulesOptions{Replace: map[string]engine.Step{"nothing": engine.Source("web").Step}}, "package `nothing` cannot be replaced"},

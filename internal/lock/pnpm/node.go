@@ -48,6 +48,29 @@ func (n node) String() string {
 	return "a " + n.text
 }
 
+// value is a node as encoding/json would have it.
+func (n node) value() any {
+	switch n.kind {
+	case scalar:
+		return n.text
+	case truth:
+		return n.text == "true"
+	case mapping:
+		out := map[string]any{}
+		for _, p := range n.pairs {
+			out[p.key] = p.value.value()
+		}
+		return out
+	case list:
+		out := []any{}
+		for _, p := range n.pairs {
+			out = append(out, p.value.value())
+		}
+		return out
+	}
+	return nil
+}
+
 // fromAST takes over what the YAML library read, whose first line is line base+1 of the file. A key that is no text makes
 // a mapping into something else.
 func fromAST(n ast.Node, base int) node {

@@ -370,7 +370,7 @@ func TestParseWorkspace(t *testing.T) {
 	}
 	w.NPMRC([]byte("node-linker=isolated\nshamefully-hoist = true\npublic-hoist-pattern[]=*a*\npublic-hoist-pattern[]=b\n; x\n"))
 	if w.NodeLinker != "hoisted" || !slices.Equal(w.HoistPattern, []string{"*", "!x"}) || *w.Hoist || w.VirtualStoreDirMaxLength != 60 ||
-		!*w.ShamefullyHoist || !slices.Equal(w.PublicHoistPattern, []string{"*a*", "b"}) || w.Others["packages"] != 1 || w.DedupeDirectDeps != nil {
+		!*w.ShamefullyHoist || !slices.Equal(w.PublicHoistPattern, []string{"*a*", "b"}) || !slices.Equal(w.Projects, []string{"a/*"}) || w.DedupeDirectDeps != nil {
 		t.Errorf("got %+v", w)
 	}
 	for _, c := range [][2]string{

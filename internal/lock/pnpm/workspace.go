@@ -3,13 +3,18 @@ package pnpm
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"hewn.example/hewn/internal/diag"
 )
 
-// Workspace is what pnpm-workspace.yaml and .npmrc say of where packages are laid out. Nil and zero mean that nothing is said.
+// Workspace is what pnpm-workspace.yaml, package.json and .npmrc say of where packages are laid out, and of what the lock has
+// to agree with. Nil and zero mean that nothing is said.
 type Workspace struct {
 	NodeLinker                 string // isolated, hoisted or pnp
 	HoistPattern               []string
@@ -20,21 +25,87 @@ type Workspace struct {
 	DedupeDirectDeps           *bool
 	PreferSymlinkedExecutables *bool
 	VirtualStoreDirMaxLength   int
-	Others                     map[string]int // other settings, with their lines
-	File                       string
+	HoistingLimits             string // none, workspaces or dependencies
+	Supported                  Architectures
+
+	Projects          []string // patterns of `packages`
+	Overrides         []Pair   // selector -> version
+	Patches           []Pair   // `name` or `name@version` -> path of the patch file
+	Catalogs          []Catalog
+	PackageExtensions any // as encoding/json would have it
+	IgnoredOptional   []string
+	OnlyBuilt         []string // packages whose install scripts run
+	IgnoredBuilt      []string // packages whose install scripts do not run
+	AllBuilds         bool     // all install scripts run
+
+	AutoInstallPeers         *bool
+	ExcludeLinksFromLockfile *bool
+	InjectWorkspacePackages  *bool
+	PeersSuffixMaxLength     int
+
+	Others map[string]int // other settings, with their lines
+	File   string
+
+	said map[string]bool
 }
+
+// Architectures are the platforms whose optional packages are installed; "current" stands for the one at hand.
+type Architectures struct{ OS, CPU, Libc []string }
 
 // ParseWorkspace reads a pnpm-workspace.yaml.
 func ParseWorkspace(file string, b []byte) (*Workspace, error) {
-	r := &reader{file: file}
-	w := &Workspace{Others: map[string]int{}, File: file}
+	w := &Workspace{Others: map[string]int{}, File: file, said: map[string]bool{}}
 	b = bytes.ReplaceAll(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), []byte("\r\n"), []byte("\n"))
+	return w, w.read(file, b, "")
+}
+
+// Manifest adds what the field `pnpm` of the package.json at the lock says and w does not: pnpm 10 reads settings from
+// there as well. `resolutions` count as overrides.
+func (w *Workspace) Manifest(file string, b []byte) error {
+	var m struct {
+		PNPM        json.RawMessage `json:"pnpm"`
+		Resolutions json.RawMessage `json:"resolutions"`
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return diag.Inputf("package-json", "this is not JSON").At(diag.Position{File: file}).Because(err)
+	}
+	compact := func(raw json.RawMessage) []byte {
+		var out bytes.Buffer
+		if json.Compact(&out, raw) != nil {
+			return nil
+		}
+		return out.Bytes()
+	}
+	overridden := w.said["overrides"]
+	if m.PNPM != nil {
+		if err := w.read(file, compact(m.PNPM), "pnpm"); err != nil {
+			return err
+		}
+	}
+	if m.Resolutions == nil || overridden {
+		return nil
+	}
+	own := w.Overrides
+	w.Overrides = nil
+	delete(w.said, "overrides")
+	if err := w.read(file, slices.Concat([]byte(`{"overrides":`), compact(m.Resolutions), []byte(`}`)), ""); err != nil {
+		return err
+	}
+	w.Overrides = slices.DeleteFunc(w.Overrides, func(p Pair) bool {
+		return slices.ContainsFunc(own, func(o Pair) bool { return o.Key == p.Key })
+	})
+	w.Overrides = append(w.Overrides, own...)
+	return nil
+}
+
+func (w *Workspace) read(file string, b []byte, at string) error {
+	r := &reader{file: file}
 	if line := tooDeep(b); line > 0 || len(b) > 1<<20 {
-		return nil, r.problem("workspace-syntax", int32(line), "", "the file is too large, or nested too deep")
+		return r.problem("workspace-syntax", int32(line), at, "the file is too large, or nested too deep")
 	}
 	f, err := parseYAML(b)
 	if err != nil {
-		return nil, r.problem("workspace-syntax", 0, "", "this is not YAML: %v", err)
+		return r.problem("workspace-syntax", 0, at, "this is not YAML: %v", err)
 	}
 	var root ast.Node
 	if len(f.Docs) > 0 {
@@ -43,50 +114,130 @@ func ParseWorkspace(file string, b []byte) (*Workspace, error) {
 	if _, ok := root.(*ast.CommentGroupNode); ok {
 		root = nil
 	}
-	top, err := r.pairs(fromAST(root, 0), "")
+	top, err := r.pairs(fromAST(root, 0), at)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, p := range top {
+		if w.said[p.key] {
+			continue
+		}
+		w.said[p.key] = true
 		if err := r.setting(w, p); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return w, nil
+	return nil
 }
 
 func (r *reader) setting(w *Workspace, p pair) (err error) {
-	on := func(to **bool) error {
+	flags := map[string]**bool{
+		"hoist": &w.Hoist, "shamefullyHoist": &w.ShamefullyHoist, "hoistWorkspacePackages": &w.HoistWorkspacePackages,
+		"dedupeDirectDeps": &w.DedupeDirectDeps, "preferSymlinkedExecutables": &w.PreferSymlinkedExecutables,
+		"autoInstallPeers": &w.AutoInstallPeers, "excludeLinksFromLockfile": &w.ExcludeLinksFromLockfile,
+		"injectWorkspacePackages": &w.InjectWorkspacePackages,
+	}
+	lists := map[string]*[]string{
+		"hoistPattern": &w.HoistPattern, "publicHoistPattern": &w.PublicHoistPattern, "ignoredOptionalDependencies": &w.IgnoredOptional,
+		"packages": &w.Projects,
+	}
+	if to, ok := flags[p.key]; ok {
 		b, err := r.flag(p, "")
 		*to = &b
+		return err
+	}
+	if to, ok := lists[p.key]; ok {
+		*to, err = r.texts(p, "")
 		return err
 	}
 	switch p.key {
 	case "nodeLinker":
 		w.NodeLinker, err = r.text(p, "")
-	case "hoistPattern":
-		w.HoistPattern, err = r.texts(p, "")
-	case "publicHoistPattern":
-		w.PublicHoistPattern, err = r.texts(p, "")
-	case "hoist":
-		err = on(&w.Hoist)
-	case "shamefullyHoist":
-		err = on(&w.ShamefullyHoist)
-	case "hoistWorkspacePackages":
-		err = on(&w.HoistWorkspacePackages)
-	case "dedupeDirectDeps":
-		err = on(&w.DedupeDirectDeps)
-	case "preferSymlinkedExecutables":
-		err = on(&w.PreferSymlinkedExecutables)
+	case "hoistingLimits":
+		w.HoistingLimits, err = r.text(p, "")
 	case "virtualStoreDirMaxLength":
-		var s string
-		if s, err = r.text(p, ""); err == nil {
-			if w.VirtualStoreDirMaxLength, err = strconv.Atoi(s); err != nil || w.VirtualStoreDirMaxLength < 34 {
-				return r.problem("workspace-value", p.line, p.key, "%q is not a length that leaves room for a hash", s)
+		w.VirtualStoreDirMaxLength, err = r.number(p, 34, "is not a length that leaves room for a hash")
+	case "peersSuffixMaxLength":
+		w.PeersSuffixMaxLength, err = r.number(p, 1, "is not a length")
+	case "overrides":
+		w.Overrides, err = r.strings(p)
+	case "patchedDependencies":
+		w.Patches, err = r.strings(p)
+	case "packageExtensions":
+		w.PackageExtensions = p.value.value()
+	case "catalog", "catalogs":
+		err = r.wantedCatalogs(w, p)
+	case "supportedArchitectures":
+		err = r.each(p, func(q pair, _ string) (err error) {
+			switch q.key {
+			case "os":
+				w.Supported.OS, err = r.texts(q, p.key)
+			case "cpu":
+				w.Supported.CPU, err = r.texts(q, p.key)
+			case "libc":
+				w.Supported.Libc, err = r.texts(q, p.key)
 			}
-		}
+			return err
+		})
+	case "onlyBuiltDependencies", "ignoredBuiltDependencies", "neverBuiltDependencies", "allowBuilds", "dangerouslyAllowAllBuilds":
+		err = r.builds(w, p)
 	default:
 		w.Others[p.key] = int(p.line)
+	}
+	return err
+}
+
+func (r *reader) number(p pair, least int, otherwise string) (int, error) {
+	s, err := r.text(p, "")
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least {
+		return 0, r.problem("workspace-value", p.line, p.key, "%q %s", s, otherwise)
+	}
+	return n, nil
+}
+
+func (r *reader) wantedCatalogs(w *Workspace, p pair) error {
+	one := func(name string, q pair) error {
+		entries, err := r.strings(q)
+		c := Catalog{Name: name}
+		for _, e := range entries {
+			c.Entries = append(c.Entries, CatalogEntry{Name: e.Key, Specifier: e.Value})
+		}
+		w.Catalogs = append(w.Catalogs, c)
+		return err
+	}
+	if p.key == "catalog" {
+		return one("default", p)
+	}
+	return r.each(p, func(q pair, _ string) error { return one(q.key, q) })
+}
+
+// builds reads whose install scripts run; what it is called depends on the version of pnpm.
+func (r *reader) builds(w *Workspace, p pair) (err error) {
+	var names []string
+	switch p.key {
+	case "dangerouslyAllowAllBuilds":
+		w.AllBuilds, err = r.flag(p, "")
+	case "allowBuilds":
+		return r.each(p, func(q pair, _ string) error {
+			switch {
+			case q.value.kind != truth: // pnpm writes a sentence there until somebody has decided
+			case q.value.text == "true":
+				w.OnlyBuilt = append(w.OnlyBuilt, q.key)
+			default:
+				w.IgnoredBuilt = append(w.IgnoredBuilt, q.key)
+			}
+			return nil
+		})
+	case "onlyBuiltDependencies":
+		names, err = r.texts(p, "")
+		w.OnlyBuilt = append(w.OnlyBuilt, names...)
+	default:
+		names, err = r.texts(p, "")
+		w.IgnoredBuilt = append(w.IgnoredBuilt, names...)
 	}
 	return err
 }
@@ -94,15 +245,22 @@ func (r *reader) setting(w *Workspace, p pair) (err error) {
 // NPMRC adds what an .npmrc says and w does not: pnpm 10 reads these settings from there as well.
 func (w *Workspace) NPMRC(b []byte) {
 	lists := map[string][]string{}
+	flags := map[string]**bool{
+		"hoist": &w.Hoist, "shamefully-hoist": &w.ShamefullyHoist, "hoist-workspace-packages": &w.HoistWorkspacePackages,
+		"dedupe-direct-deps": &w.DedupeDirectDeps, "prefer-symlinked-executables": &w.PreferSymlinkedExecutables,
+		"auto-install-peers": &w.AutoInstallPeers, "exclude-links-from-lockfile": &w.ExcludeLinksFromLockfile,
+		"inject-workspace-packages": &w.InjectWorkspacePackages,
+	}
 	s := bufio.NewScanner(bytes.NewReader(b))
 	s.Buffer(nil, 1<<20)
 	for s.Scan() {
 		key, value, _ := strings.Cut(s.Text(), "=")
 		key, value = strings.TrimSpace(key), strings.Trim(strings.TrimSpace(value), `"'`)
-		flag := func(to **bool) {
+		if to, ok := flags[key]; ok {
 			if b := value == "true"; *to == nil && (b || value == "false") {
 				*to = &b
 			}
+			continue
 		}
 		switch key {
 		case "node-linker":
@@ -112,19 +270,13 @@ func (w *Workspace) NPMRC(b []byte) {
 		case "hoist-pattern[]", "public-hoist-pattern[]", "hoist-pattern", "public-hoist-pattern":
 			key = strings.TrimSuffix(key, "[]")
 			lists[key] = append(lists[key], value)
-		case "hoist":
-			flag(&w.Hoist)
-		case "shamefully-hoist":
-			flag(&w.ShamefullyHoist)
-		case "hoist-workspace-packages":
-			flag(&w.HoistWorkspacePackages)
-		case "dedupe-direct-deps":
-			flag(&w.DedupeDirectDeps)
-		case "prefer-symlinked-executables":
-			flag(&w.PreferSymlinkedExecutables)
 		case "virtual-store-dir-max-length":
 			if n, err := strconv.Atoi(value); err == nil && n >= 34 && w.VirtualStoreDirMaxLength == 0 {
 				w.VirtualStoreDirMaxLength = n
+			}
+		case "peers-suffix-max-length":
+			if n, err := strconv.Atoi(value); err == nil && w.PeersSuffixMaxLength == 0 {
+				w.PeersSuffixMaxLength = n
 			}
 		}
 	}
