@@ -162,11 +162,11 @@ func TestWantedGo(t *testing.T) {
 		{"1.26", "go1.25.4", "go1.26.x"},
 		{"1.26.3", "go1.26.1", "go1.26.3"},
 	} {
-		if got, err := wantedGo(&gosum.Mod{Go: c.line, Toolchain: c.toolchain}); err != nil || got != c.want {
+		if got, err := wantedGo(gosum.Lines{Go: c.line, Toolchain: c.toolchain}, "go.mod"); err != nil || got != c.want {
 			t.Errorf("%+v: got %q, %v", c, got, err)
 		}
 	}
-	if _, err := wantedGo(&gosum.Mod{}); err == nil {
+	if _, err := wantedGo(gosum.Lines{}, "go.mod"); err == nil {
 		t.Error("no error without a version")
 	}
 	list := "v0.0.1-go1.26.9.linux-amd64\nv0.0.1-go1.26.10.linux-amd64\nv0.0.1-go1.26.11.linux-arm64\nv0.0.1-go1.27.0.linux-amd64\nv0.0.1-go1.26rc1.linux-amd64\n"

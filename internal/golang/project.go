@@ -220,9 +220,9 @@ func (p *goProject) moduleDir(importPath string) (dir string, ok bool) {
 // wantedGo gives what to ask for: an exact release ("go1.24.6"), or a line ("go1.26.x").
 func (p *goProject) wantedGo() (string, error) {
 	if p.work != nil {
-		return wantedGo(&gosum.Mod{Go: p.work.Go, Toolchain: p.work.Toolchain})
+		return wantedGo(p.work.Lines, "go.work")
 	}
-	return wantedGo(p.mods[0])
+	return wantedGo(p.mods[0].Lines, p.mods[0].File)
 }
 
 // workText is go.work for a build: its modules below at, other modules replaced by directories.

@@ -64,10 +64,10 @@ func readMod(ctx context.Context, ask *engine.Ask, dir engine.Static) (*gosum.Mo
 }
 
 // wantedGo gives what to ask for: an exact release ("go1.24.6"), or a line ("go1.26.x").
-func wantedGo(m *gosum.Mod) (string, error) {
+func wantedGo(m gosum.Lines, file string) (string, error) {
 	want := m.Toolchain
 	if want == "" && m.Go == "" {
-		return "", diag.Inputf("go-version", "go.mod names no version of Go").At(diag.Position{File: "go.mod", Key: "go"}).
+		return "", diag.Inputf("go-version", "%s names no version of Go", file).At(diag.Position{File: file, Key: "go"}).
 			Hint("run `go get go@latest` in the project")
 	}
 	if m.Go != "" && (want == "" || version.Compare(want, "go"+m.Go) < 0) {

@@ -89,13 +89,38 @@ func parseLine(f []string) (Sum, error) {
 	return s, nil
 }
 
+// Lines is what go.mod and go.work both say.
+type Lines struct {
+	Go        string    // of the go line: "1.24.3", "1.26"; empty if there is none
+	Toolchain string    // of the toolchain line: "go1.24.6"; empty if there is none, or "default"
+	Replace   []Replace // those of a go.work stand above those of its modules
+}
+
+func linesOf(line *modfile.Go, toolchain *modfile.Toolchain, replace []*modfile.Replace) (l Lines) {
+	if line != nil {
+		l.Go = line.Version
+	}
+	if toolchain != nil && toolchain.Name != "default" {
+		l.Toolchain = toolchain.Name
+	}
+	for _, r := range replace {
+		l.Replace = append(l.Replace, Replace{Old: r.Old, New: r.New})
+	}
+	return l
+}
+
 // Mod is what a go.mod says.
 type Mod struct {
-	Path      string // of the main module
-	Go        string // of the go line: "1.24.3", "1.26"; empty if there is none
-	Toolchain string // of the toolchain line: "go1.24.6"; empty if there is none, or "default"
-	Require   []module.Version
-	Replace   []Replace
+	Lines
+	File    string // as ParseMod was told
+	Path    string // of the main module
+	Require []Require
+}
+
+// Require is a require line.
+type Require struct {
+	module.Version
+	Line int
 }
 
 // Replace is a replace line.
@@ -115,18 +140,9 @@ func ParseMod(file string, b []byte) (*Mod, error) {
 	if err != nil {
 		return nil, malformed("go.mod", file, err)
 	}
-	m := &Mod{Path: f.Module.Mod.Path}
-	if f.Go != nil {
-		m.Go = f.Go.Version
-	}
-	if f.Toolchain != nil && f.Toolchain.Name != "default" {
-		m.Toolchain = f.Toolchain.Name
-	}
+	m := &Mod{Lines: linesOf(f.Go, f.Toolchain, f.Replace), File: file, Path: f.Module.Mod.Path}
 	for _, r := range f.Require {
-		m.Require = append(m.Require, r.Mod)
-	}
-	for _, r := range f.Replace {
-		m.Replace = append(m.Replace, Replace{Old: r.Old, New: r.New})
+		m.Require = append(m.Require, Require{r.Mod, r.Syntax.Start.Line})
 	}
 	return m, nil
 }

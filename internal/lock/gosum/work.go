@@ -13,10 +13,8 @@ import (
 
 // Work is what a go.work says.
 type Work struct {
-	Go        string
-	Toolchain string    // empty if there is none, or "default"
-	Use       []string  // directories as they are written
-	Replace   []Replace // these stand above those of the modules
+	Lines
+	Use []string // directories as they are written
 }
 
 // ParseWork reads a go.work.
@@ -25,18 +23,9 @@ func ParseWork(file string, b []byte) (*Work, error) {
 	if err != nil {
 		return nil, malformed("go.work", file, err)
 	}
-	w := &Work{}
-	if f.Go != nil {
-		w.Go = f.Go.Version
-	}
-	if f.Toolchain != nil && f.Toolchain.Name != "default" {
-		w.Toolchain = f.Toolchain.Name
-	}
+	w := &Work{Lines: linesOf(f.Go, f.Toolchain, f.Replace)}
 	for _, u := range f.Use {
 		w.Use = append(w.Use, u.Path)
-	}
-	for _, r := range f.Replace {
-		w.Replace = append(w.Replace, Replace{Old: r.Old, New: r.New})
 	}
 	return w, nil
 }
@@ -139,13 +128,13 @@ func (m *Mod) CheckVendor(file string, vendored []Vendored) error {
 	}
 	required := map[string]string{}
 	for _, r := range m.Require {
-		required[r.Path] = r.Version
+		required[r.Path] = r.Version.Version
 		v, ok := byPath[r.Path]
 		switch {
 		case !ok:
-			differs(0, "go.mod requires %s %s, which is not vendored", r.Path, r.Version)
-		case v.Version.Version != r.Version:
-			differs(v.Line, "go.mod requires %s %s, vendored is %s", r.Path, r.Version, v.Version.Version)
+			differs(0, "go.mod requires %s %s, which is not vendored", r.Path, r.Version.Version)
+		case v.Version != r.Version:
+			differs(v.Line, "go.mod requires %s %s, vendored is %s", r.Path, r.Version.Version, v.Version.Version)
 		case !v.Explicit:
 			differs(v.Line, "go.mod requires %s, which is not marked as explicit", r.Path)
 		}
