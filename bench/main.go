@@ -25,8 +25,17 @@ type bench struct {
 	runs     int
 	rounds   int
 	jobs     int
+	fives    int
+	cache    string
 	verbose  bool
 	table    table
+	locks    *locks
+}
+
+// namedRow is a row, or several, by the name that -rows has for them.
+type namedRow struct {
+	name    string
+	measure func(context.Context) error
 }
 
 func main() {
@@ -45,8 +54,10 @@ func run() error {
 	flag.StringVar(&b.temp, "temp", "", "a directory for copies and for new stores (default: beside the store)")
 	flag.IntVar(&b.runs, "runs", 20, "runs of what takes milliseconds")
 	flag.IntVar(&b.rounds, "rounds", 3, "runs of what takes seconds")
+	flag.IntVar(&b.fives, "fives", 5, "runs of what is compared with the tools of the locks")
+	flag.StringVar(&b.cache, "cache", "", "a directory that keeps what the rows of locks download (default: beside the store)")
 	flag.IntVar(&b.jobs, "jobs", 2, "actions at the same time in the rows of cold steps, for hewn and for ninja")
-	flag.StringVar(&rows, "rows", "noop,python,go,steps,cold-steps,image,image-python,image-push,image-full,image-start", "what to measure; `up` is a cold start of the miniature in an empty store, which downloads everything")
+	flag.StringVar(&rows, "rows", "noop,python,go,steps,cold-steps,image,image-python,image-push,image-full,image-start", "what to measure; `up` is a cold start of the miniature in an empty store, which downloads everything; `locks` compares with the tools that own the lock formats")
 	flag.BoolVar(&b.verbose, "v", false, "print every measurement")
 	flag.Parse()
 
@@ -58,17 +69,23 @@ func run() error {
 	defer os.RemoveAll(b.temp)
 	// Nothing is removed before the end, and what makes and removes most comes late: an ext4 without a journal walks over
 	// everything that was removed within a minute for each file that is made.
-	all := []struct {
-		name    string
-		measure func(context.Context) error
-	}{
+	all := []namedRow{
 		{"noop", b.noop}, {"python", b.python}, {"go", b.golang},
 		{"image", b.imageNoop}, {"image-python", b.imagePython}, {"image-push", b.imagePush}, {"image-full", b.imageFull}, {"image-start", b.imageStart},
 		{"cold-steps", b.coldSteps}, {"steps", b.steps}, {"up", b.up},
 	}
+	for _, r := range lockRows {
+		all = append(all, namedRow{r.name, func(ctx context.Context) error {
+			l, err := b.twin(ctx)
+			if err != nil {
+				return err
+			}
+			return r.measure(l, ctx)
+		}})
+	}
 	wanted := strings.Split(rows, ",")
 	for _, r := range all {
-		if !slices.Contains(wanted, r.name) {
+		if !slices.Contains(wanted, r.name) && !(strings.HasPrefix(r.name, "locks-") && slices.Contains(wanted, "locks")) {
 			continue
 		}
 		if err := r.measure(ctx); errors.Is(err, errMissing) {
@@ -87,7 +104,7 @@ var errMissing = errors.New("not installed")
 
 // prepare makes all paths absolute and puts the temporary directory on the store's file system.
 func (b *bench) prepare() error {
-	for _, p := range []*string{&b.hewn, &b.examples, &b.store} {
+	for _, p := range []*string{&b.hewn, &b.examples, &b.store, &b.cache, &b.temp} {
 		if *p == "" {
 			continue
 		}
@@ -107,7 +124,9 @@ func (b *bench) prepare() error {
 		}
 	}
 	var err error
-	b.temp, err = os.MkdirTemp(parent, "hewn-bench-")
+	if b.temp, err = os.MkdirTemp(parent, "hewn-bench-"); err == nil && b.cache == "" {
+		b.cache = filepath.Join(filepath.Dir(b.temp), "hewn-bench-cache")
+	}
 	return err
 }
 
