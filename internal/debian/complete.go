@@ -238,15 +238,15 @@ func (c *completion) alternatives() {
 	for _, a := range alternatives(Triplet(c.p.Arch)) {
 		c.first(a[0], a[1:]...)
 	}
-	for _, name := range []string{"automake", "aclocal"} { // shipped as automake-1.18
+	for _, n := range [][2]string{{"automake", "-1."}, {"aclocal", "-1."}, {"php", "8."}, {"lua", "5."}, {"luac", "5."}} { // shipped as automake-1.18
 		var found []string
 		for _, e := range c.list("usr/bin") {
-			if strings.HasPrefix(e.Name, name+"-1.") {
+			if strings.HasPrefix(e.Name, n[0]+n[1]) {
 				found = append(found, "usr/bin/"+e.Name)
 			}
 		}
 		slices.Reverse(found)
-		c.first("usr/bin/"+name, found...)
+		c.first("usr/bin/"+n[0], found...)
 	}
 }
 

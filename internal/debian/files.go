@@ -134,7 +134,7 @@ func writeFileList(name string, in io.Reader, index string, f indexFile) error {
 	if [sha256.Size]byte(sum.Sum(nil)) != f.sum {
 		return fmt.Errorf("%s is not the file that the signed index names (SHA256 %x)", index, f.sum)
 	}
-	if err := errors.Join(zw.Close(), out.Close()); err != nil {
+	if err := errors.Join(zw.Close(), out.Chmod(0o644), out.Close()); err != nil {
 		return err
 	}
 	return os.Rename(out.Name(), name)

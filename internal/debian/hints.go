@@ -72,7 +72,7 @@ const (
 	maxProviders = 4
 )
 
-// signs are how tools say that something is not there. The first group is its name.
+// signs are how tools say that something is not there. The groups are names, of which one or more are set.
 var signs = []struct {
 	kind   string
 	part   string // without it in the line, in lower case, log is not tried
@@ -84,6 +84,7 @@ var signs = []struct {
 	{kindLibrary, "cannot find", regexp.MustCompile(`cannot find -l([\w.+-]+)`), "lib%s.so"},
 	{kindLibrary, "unable to find", regexp.MustCompile(`unable to find library -l([\w.+-]+)`), "lib%s.so"},
 	{kindLibrary, "library not found", regexp.MustCompile(`library not found: ([\w.+-]+)`), "lib%s.so"},
+	{kindLibrary, "development", regexp.MustCompile(`make sure (?:that )?(?:the )?lib([\w.+-]+)(?: and lib([\w.+-]+))? development (?:packages|headers|files|libraries)`), "lib%s.so"},
 	{kindLibrary, "cannot find", regexp.MustCompile(`cannot find (\w*crt\w*\.o)\b`), "%s"},
 	{kindLibrary, "cannot open shared object", regexp.MustCompile(`\b(lib[\w.+-]+\.so[.\w]*): cannot open shared object file`), "%s"},
 	{kindPkgConfig, "not found", regexp.MustCompile(`Package ['"‘]?([\w.+-]+)['"’]?,?(?: required by ['"‘].*['"’],)?(?: was)? not found`), "%s.pc"},
@@ -117,13 +118,15 @@ func missing(log io.Reader) []*miss {
 		line, err := br.ReadSlice('\n') // a longer line comes in pieces, and one of them will have it
 		lower := bytes.ToLower(line)
 		if bytes.Contains(lower, []byte("found")) || bytes.Contains(lower, []byte("find")) || bytes.Contains(lower, []byte("no such")) ||
-			bytes.Contains(lower, []byte("needs to be")) || bytes.Contains(lower, []byte("cannot open")) || bytes.Contains(lower, []byte(".cmake")) {
+			bytes.Contains(lower, []byte("needs to be")) || bytes.Contains(lower, []byte("development")) || bytes.Contains(lower, []byte("cannot open")) || bytes.Contains(lower, []byte(".cmake")) {
 			for _, s := range signs {
 				if !bytes.Contains(lower, []byte(s.part)) {
 					continue
 				}
-				if m := s.log.FindSubmatch(bytes.TrimRight(line, "\r\n")); m != nil && len(m[1]) < 256 {
-					add(&miss{kind: s.kind, name: fmt.Sprintf(s.format, m[1]), shown: shown(s.kind, string(m[1]), s.format)})
+				for i, name := range s.log.FindSubmatch(bytes.TrimRight(line, "\r\n")) {
+					if i > 0 && len(name) > 0 && len(name) < 256 {
+						add(&miss{kind: s.kind, name: fmt.Sprintf(s.format, name), shown: shown(s.kind, string(name), s.format)})
+					}
 				}
 			}
 		}

@@ -106,6 +106,7 @@ func TestHints(t *testing.T) {
 		"error: linker `cc` not found":                                                                                    one("gcc", "cc"),
 		"sh: 1: awk: not found":                                                                                           one("mawk", "awk"),
 		"sh: 1: sh-of-old: not found":                                                                                     one("oldsh", "sh-of-old"),
+		"Error: Please make sure the libonly and libxslt development packages are installed.":                             one("libonly-dev", "-lonly") + "\n" + one("libxslt1-dev", "-lxslt"),
 		"test/missing.h: 3 tests found":                                                                                   "",
 		"gcc: not found\n" + strings.Repeat("x", 100_000) + "\nsh: 1: gcc: not found":                                     one("gcc", "gcc"),
 		"sh: 1: gcc: not found\nx.c:1:2: fatal error: ffi.h: No such file or directory\nsh: 2: gcc: not found\n":          one("libffi-dev", "ffi.h") + "\n" + one("gcc", "gcc"),

@@ -18,7 +18,7 @@ import (
 )
 
 // debianRoot merges unpacked packages into one root and completes it with what maintainer scripts would have made.
-var debianRoot = engine.NativeDef{Name: "debian-root", Version: 1, Run: runRoot}
+var debianRoot = engine.NativeDef{Name: "debian-root", Version: 2, Run: runRoot}
 
 // rootParams is what the key of a root hangs on besides its packages.
 type rootParams struct {
@@ -40,7 +40,7 @@ func runRoot(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	if err := json.Unmarshal(c.Params, &p); err != nil {
 		return tree.Tree{}, err
 	}
-	t, err := mergePackages(ctx, c.Store, c.Inputs)
+	t, err := mergePackages(ctx, c.Store, p.Arch, c.Inputs)
 	if err != nil {
 		return tree.Tree{}, err
 	}
@@ -64,17 +64,6 @@ func (p unpacked) supersedes(o unpacked) bool {
 	return false
 }
 
-// diversion is a file that, while package by is there, goes elsewhere when any other package ships it. Maintainer
-// scripts declare these with dpkg-divert; the list holds those that change what a program finds. (Those that only
-// guard the way to a merged /usr change nothing in a root that is merged from the start.)
-type diversion struct{ by, from, to string }
-
-func diversions() []diversion {
-	return []diversion{
-		{"postgresql-common", "usr/bin/pg_config", "usr/bin/pg_config.libpq-dev"},
-	}
-}
-
 // merger puts package trees together. Directories that only one package has are taken over by digest, unread, so
 // that the cost is in shared directories only.
 type merger struct {
@@ -94,7 +83,7 @@ type claim struct {
 	entry tree.Entry
 }
 
-func mergePackages(ctx context.Context, st store.Store, trees []tree.Tree) (tree.Tree, error) {
+func mergePackages(ctx context.Context, st store.Store, arch string, trees []tree.Tree) (tree.Tree, error) {
 	m := &merger{st: st, diverted: map[string]diversion{}, within: map[string]bool{}}
 	parts := make([]part, len(trees))
 	names := map[string]bool{}
@@ -110,10 +99,7 @@ func mergePackages(ctx context.Context, st store.Store, trees []tree.Tree) (tree
 		m.packages = append(m.packages, p)
 		parts[i] = part{i, t}
 	}
-	for _, d := range diversions() {
-		if !names[d.by] {
-			continue
-		}
+	for _, d := range diversions(m.packages, Triplet(arch)) {
 		m.diverted[d.from] = d
 		for dir := d.from; dir != "."; {
 			dir = path.Dir(dir)

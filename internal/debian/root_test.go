@@ -206,7 +206,7 @@ func mergeAll(t *testing.T, st store.Store, packs ...pack) (tree.Tree, error) {
 		}
 		trees = append(trees, tr)
 	}
-	return mergePackages(context.Background(), st, trees)
+	return mergePackages(context.Background(), st, "amd64", trees)
 }
 
 func TestMergePackages(t *testing.T) {
@@ -221,6 +221,11 @@ func TestMergePackages(t *testing.T) {
 		{"replaces, asked for first", []pack{{"b;Version: 1;Replaces: x, a (<< 2)", []string{"f = new"}}, {"a;Version: 1", []string{"f = old"}}}, "f = \"new\"\n"},
 		{"diversion", []pack{{"postgresql-common;Version: 1", []string{"usr/bin/pg_config = perl"}}, {"libpq-dev;Version: 1", []string{"usr/bin/pg_config = real", "usr/bin/x = x"}}},
 			"usr/bin/pg_config = \"perl\"\nusr/bin/pg_config.libpq-dev = \"real\"\nusr/bin/x = \"x\"\n"},
+		{"diversion of a name that holds a version", []pack{{"vim-tiny;Version: 2:9.2.0858-1", []string{"usr/share/vim/vim92/doc/help.txt = tiny"}}, {"vim-runtime;Version: 2:9.2.0858-1", []string{"usr/share/vim/vim92/doc/help.txt = all"}},
+			{"python3.14-minimal;Version: 1", []string{"usr/bin/python3.14 = pie"}}, {"python3.14-nopie;Version: 1", []string{"usr/bin/python3.14 = fast"}}},
+			"usr/bin/python3.14 = \"fast\"\nusr/bin/python3.14-pie = \"pie\"\nusr/share/vim/vim92/doc/help.txt = \"all\"\nusr/share/vim/vim92/doc/help.txt.vim-tiny = \"tiny\"\n"},
+		{"diversion behind a triplet", []pack{{"binutils-x86-64-linux-gnu;Version: 1", []string{"usr/bin/x86_64-linux-gnu-nm = one"}}, {"binutils-multiarch;Version: 1", []string{"usr/bin/x86_64-linux-gnu-nm = many"}}},
+			"usr/bin/x86_64-linux-gnu-nm = \"many\"\nusr/bin/x86_64-linux-gnu-nm.single = \"one\"\n"},
 		{"diversion without the other", []pack{{"libpq-dev;Version: 1", []string{"usr/bin/pg_config = real"}}}, "usr/bin/pg_config = \"real\"\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -271,7 +276,7 @@ func TestMergeIsLazy(t *testing.T) {
 		trees = append(trees, tr)
 	}
 	counted := &countingStore{Store: st}
-	if _, err := mergePackages(context.Background(), counted, trees); err != nil {
+	if _, err := mergePackages(context.Background(), counted, "amd64", trees); err != nil {
 		t.Fatal(err)
 	}
 	// A package: its root, usr and usr/lib, the five levels from the root to its control file to know which it is, and
@@ -397,7 +402,7 @@ func FuzzUnpack(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := mergePackages(context.Background(), st, []tree.Tree{tr}); err != nil {
+		if _, err := mergePackages(context.Background(), st, "amd64", []tree.Tree{tr}); err != nil {
 			var p *diag.Problem
 			if !errors.As(err, &p) {
 				t.Error(err)
