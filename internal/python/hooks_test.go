@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"hewn.example/hewn/internal/lock/tomldoc"
 	"hewn.example/hewn/internal/pins"
 )
 
@@ -18,9 +19,19 @@ func (w *world) Lines(ctx context.Context, q pins.Question, observe func(context
 	return observe(ctx)
 }
 
-// Lines is what the back end of the cases asks for: nothing.
-func (w *oracleWorld) Lines(context.Context, pins.Question, func(context.Context) ([]string, error)) ([]string, error) {
-	return nil, nil
+// Lines answers as an update does.
+func (w *oracleWorld) Lines(ctx context.Context, _ pins.Question, observe func(context.Context) ([]string, error)) ([]string, error) {
+	return observe(ctx)
+}
+
+// asking is what the settings of the back end asking.py say.
+func asking(c tomldoc.Cursor) (asks, copies []string) {
+	tool, _ := c.Sub("tool")
+	c, ok := tool.Sub("asking")
+	if !ok {
+		return nil, nil
+	}
+	return c.Texts("asks"), c.Texts("copies")
 }
 
 // asked is the request of the question about a set; empty where there was none.

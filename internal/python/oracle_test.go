@@ -94,9 +94,11 @@ func newCase(name string, a *txtar.Archive) *oracleCase {
 	}
 	for _, f := range a.Files {
 		kind, rest, _ := strings.Cut(f.Name, "/")
-		text := strings.TrimSpace(string(f.Data))
-		if text == "@tiny" {
+		switch strings.TrimSpace(string(f.Data)) {
+		case "@tiny":
 			f.Data = []byte(pyindex.Tiny)
+		case "@asking":
+			f.Data = []byte(pyindex.Asking)
 		}
 		switch kind {
 		case "app":
@@ -182,7 +184,10 @@ func (w *oracleWorld) tree(ctx context.Context, files map[string]string) (tree.T
 }
 
 func (w *oracleWorld) Artifacts(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
-	// The cases have no build requirements: what is asked for is a file of a requirements.txt.
+	if q.Ecosystem == source.Git {
+		repo := strings.TrimPrefix(q.Request[0], "repo ")
+		return []source.Artifact{pins.GitAnswer(repo, strings.TrimPrefix(q.Request[1], "rev "), commitOf(w.repos[path.Base(repo)]))}, nil
+	}
 	s := served{site{endpoints: []string{"https://index.example/simple"}}, pyindex.Handler(w.packed)}
 	return Resolver{Getter: s, Endpoints: s}.Resolve(ctx, q)
 }
@@ -195,6 +200,7 @@ type served struct {
 
 func (s served) Get(_ context.Context, _ origin.Endpoint, u, _ string, _ int64) ([]byte, error) {
 	r := httptest.NewRecorder()
+	u = strings.Replace(u, "https://files.example/", "https://files.example/files/", 1)
 	s.h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, u, nil))
 	if r.Code != http.StatusOK {
 		return nil, fmt.Errorf("%s: %w", u, fetch.ErrGone)
@@ -213,7 +219,7 @@ func (w *oracleWorld) Plan(string) (engine.Plan, string, error) {
 	}, "1", nil
 }
 
-// Execute packs what lies below `wheel/` of the source, as tiny.py does.
+// Execute packs what lies below `wheel/` of the source, as tiny.py does, or asks for more and packs it, as asking.py does.
 func (w *oracleWorld) Execute(ctx context.Context, r executor.Request) (*executor.Outcome, error) {
 	w.mu.Lock()
 	if w.roots == nil {
@@ -236,6 +242,11 @@ func (w *oracleWorld) Execute(ctx context.Context, r executor.Request) (*executo
 	doc, err := tomldoc.Parse("pyproject.toml", []byte(files["pyproject.toml"]))
 	if err != nil {
 		return nil, err
+	}
+	asks, copies := asking(doc.Cursor(&err))
+	if strings.HasPrefix(r.Action.Args[3], "requires-") {
+		t, err := w.tree(ctx, map[string]string{r.Action.Outputs[0]: strings.Join(asks, "\n")})
+		return &executor.Outcome{Output: t}, err
 	}
 	c, _ := doc.Cursor(&err).Sub("project")
 	stem := strings.ReplaceAll(c.Text("name"), "-", "_") + "-" + c.Text("version")
@@ -261,6 +272,13 @@ func (w *oracleWorld) Execute(ctx context.Context, r executor.Request) (*executo
 				content[rest] = text
 			}
 		}
+	}
+	for _, name := range copies {
+		_, e, err := tree.Resolve(ctx, w.st, r.Action.Root, path.Join(buildEnv, "lib/python3.11/site-packages", name+".py"))
+		if err != nil {
+			return nil, err
+		}
+		content[c.Text("name")+"_has_"+name+".py"] = w.text(ctx, e)
 	}
 	file := stem + "-py3-none-any.whl"
 	t, err := w.tree(ctx, map[string]string{"build/dist/" + file: string(pyindex.Pack(file, content))})

@@ -28,6 +28,11 @@ import (
 //go:embed tiny.py
 var Tiny string
 
+// Asking is the source of a build backend on top of Tiny that asks for more when its hook is called.
+//
+//go:embed asking.py
+var Asking string
+
 // BuildSystem is the table of a pyproject.toml that builds with Tiny.
 const BuildSystem = "[build-system]\nrequires = []\nbuild-backend = \"tiny\"\nbackend-path = [\".\"]\n"
 
