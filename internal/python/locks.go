@@ -181,6 +181,13 @@ func (v *venv) readRequirements(ctx context.Context, data []byte, r Request) ([]
 	if err != nil {
 		return nil, err
 	}
+	if !f.Hashed() {
+		return v.openRequirements(ctx, f, r)
+	}
+	if len(f.Includes) > 0 {
+		return nil, diag.Inputf("bad-file", "a file with hashes cannot include `%s`", f.Includes[0].Path).At(f.Includes[0].Pos).
+			Hint("write one file with everything in it, for example with `uv pip compile --generate-hashes`")
+	}
 	r.NoBinary, r.NoBinaryAll = addNames(r.NoBinary, r.NoBinaryAll, f.NoBinary)
 	r.NoBuild, r.NoBuildAll = addNames(r.NoBuild, r.NoBuildAll, f.OnlyBinary)
 	var out []*uv.Package

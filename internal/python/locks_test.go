@@ -75,17 +75,33 @@ func TestRequirementsRefusals(t *testing.T) {
 	sum := "sha256:" + strings.Repeat("0", 64)
 	for _, tc := range []struct{ name, text, want string }{
 		{"no version", "a>=1 --hash=" + sum, "requirements.txt:1: target venv: `a` is not pinned with `==`"},
-		{"no hash", "\na==1\n", "requirements.txt:2: target venv: `a==1` has no `--hash`"},
+		{"no hash", "--require-hashes\na==1\n", "requirements.txt:2: target venv: `a==1` has no `--hash`"},
 		{"malformed", "a b\n", "requirements.txt:1: target venv: requirement \"a b\""},
-		{"branch", "a @ git+https://git.example/a@main\n", "`git+https://git.example/a@main` must end with `@` and a commit"},
-		{"archive without hash", "a @ https://files.example/a-1.tar.gz\n", "has no `--hash`"},
+		{"branch", "--require-hashes\na @ git+https://git.example/a@main\n", "`git+https://git.example/a@main` must end with `@` and a commit"},
+		{"archive without hash", "--require-hashes\na @ https://files.example/a-1.tar.gz\n", "has no `--hash`"},
 		{"no project", "./empty\n", "`empty` is neither a wheel nor a directory whose pyproject.toml gives a name"},
 		{"outside", "-e ../x\n", "comes from `../x`, which lies outside the source"},
 		{"not on the index", "a==1 --hash=" + sum, "no index has a file of `a` 1 for Python 3.11 on linux/amd64 with one of the hashes"},
+		{"includes beside hashes", "-r x.txt\na==1 --hash=" + sum, "requirements.txt:1: target venv: a file with hashes cannot include `x.txt`"},
+		{"include outside", "-r ../x.txt", "requirements.txt:1: target venv: `../x.txt` lies outside the source"},
+		{"include missing", "-r x.txt", "requirements.txt:1: target venv: the source has no `x.txt`"},
+		{"include with hashes", "-r hashed.txt", "`hashed.txt` has hashes, but requirements.txt has not"},
+		{"constraint with a path", "-c path.txt", "path.txt:1: target venv: `./x` is no constraint"},
+		{"nobody has it", "nope", "cannot resolve the requirements of `requirements.txt`: `nope` is asked for: no index has a project `nope`"},
+		{"versions exclude one another", "both>1.0", "no version of both fits: `both>1.0` is asked for"},
+		{"dynamic", "./dynamic", "what `dynamic` needs is not in its pyproject.toml"},
+		{"no such extra", "./static[x]", "`static` has no extra `x`"},
+		{"too old a path", "./static\nstatic>2", "`static>2` is needed, but the requirements have static==1"},
+		{"url of no package", "a @ https://files.example/a.txt", "`a.txt` is neither a wheel nor an sdist"},
 		{"hash of another file", "both==1.0 --hash=" + sum, "no index has a file of `both` 1.0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := &oracleCase{name: "x", files: map[string]string{}, locks: map[string]string{reqsFile: tc.text}, packed: map[string][]byte{"both-1.0-py3-none-any.whl": pyindex.Pack("both-1.0-py3-none-any.whl", nil)}}
+			files := map[string]string{
+				"hashed.txt": "a==1 --hash=" + sum, "path.txt": "./x", "dynamic/pyproject.toml": "[project]\nname = 'dynamic'\ndynamic = ['dependencies']",
+				"static/pyproject.toml": "[project]\nname = 'static'\nversion = '1'",
+			}
+			packed := map[string][]byte{"both-1.0-py3-none-any.whl": pyindex.Pack("both-1.0-py3-none-any.whl", nil), "a.txt": []byte("a")}
+			c := &oracleCase{name: "x", files: files, locks: map[string]string{reqsFile: tc.text}, packed: packed}
 			_, err := (&oracleWorld{oracleCase: c, st: memory.New(), lock: reqsFile}).install()
 			if err == nil || !strings.Contains(problemText(err), tc.want) || diag.ExitCode(err) == 0 {
 				t.Errorf("got  %v\nwant %s", problemText(err), tc.want)

@@ -73,7 +73,7 @@ func (r *recording) show(s string) string {
 
 func (r *recording) write(dir string, files map[string]string) {
 	for p, text := range files {
-		if strings.HasSuffix(p, ".toml") {
+		if strings.HasSuffix(p, ".toml") || strings.HasSuffix(p, ".txt") {
 			text = r.show(text)
 		}
 		p = filepath.Join(r.dir, dir, p)

@@ -20,9 +20,12 @@ import (
 // project is what is read of a pyproject.toml.
 type project struct {
 	name           string
+	version        string // empty: not known without a build
 	requiresPython string
 	dynamic        []string
-	requires       []string            // dependencies and those of all extras
+	requires       []string // dependencies and those of all extras
+	dependencies   []string
+	extras         map[string][]string // by normalised name
 	groups         map[string][]string // dependency groups, with what they include
 	build          buildSystem
 	tool           uvSettings
@@ -62,9 +65,12 @@ func parseProject(file string, data []byte) (project, error) {
 		p.name = pep508.Normalise(c.Text("name"))
 		p.requiresPython = c.Text("requires-python")
 		p.dynamic = c.Texts("dynamic")
-		p.requires = c.Texts("dependencies")
+		p.version = c.Text("version")
+		p.dependencies, p.extras = c.Texts("dependencies"), map[string][]string{}
+		p.requires = slices.Clone(p.dependencies)
 		if c, ok := c.Sub("optional-dependencies"); ok {
 			for _, k := range c.Table().Keys() {
+				p.extras[pep508.Normalise(k)] = c.Texts(k)
 				p.requires = append(p.requires, c.Texts(k)...)
 			}
 		}

@@ -39,12 +39,19 @@ type Resolver struct {
 // index says was uploaded later is left out; with a project and its version (`lxml==6.0.2`) what is newer than its sdist,
 // as far as that can be done (ADR 0009).
 //
+// A request with the line `newest` is about what a program runs with, not what builds it: a newer sdist comes before an
+// older wheel, `no-binary name` and `no-build name` (or `:all:`) rule out one kind of file, and `provided name==1.0` is
+// there already. One with `url https://…` asks for the hash of that file.
+//
 // A request with the line `file name==1.0` asks for one file instead: the best wheel, else the sdist, among those whose
 // hash one of its lines `hash sha256:…` gives; `no-binary` leaves the wheels out.
 func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
 	s, err := parseQuestion(q)
 	if err != nil {
 		return nil, diag.Inputf("bad-request", "cannot resolve `%s`", q.Set).Because(err)
+	}
+	if s.url != "" {
+		return r.pinURL(ctx, s.url)
 	}
 	endpoints, err := r.Endpoints.For(ctx, source.PyPI)
 	if err != nil {
@@ -61,7 +68,11 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 	chosen, err := p.solve(ctx)
 	if err != nil {
 		of := strings.TrimSuffix(strings.TrimPrefix(q.Set, "build/"), "/all")
-		problem := diag.Failf("no-solution", "cannot resolve the build requirements of `%s`", of).Because(err)
+		what := "build requirements of `" + of + "`"
+		if s.newest {
+			what = "requirements of `" + strings.TrimPrefix(q.Set, "requirements/") + "`"
+		}
+		problem := diag.Failf("no-solution", "cannot resolve the %s", what).Because(err)
 		return nil, problem.With(p.reasons()...)
 	}
 	out := make([]source.Artifact, 0, len(chosen))
@@ -88,6 +99,7 @@ type spec struct {
 	file         pep508.Requirement // not requirements, but one file of this project and version
 	hashes       []string           // that the file may have
 	noBinary     bool               // the file must be an sdist
+	runtime                         // what only a request with `newest` has
 }
 
 func parseQuestion(q pins.Question) (spec, error) {
@@ -104,8 +116,11 @@ func parseQuestion(q pins.Question) (spec, error) {
 			err = s.parseCutoff(rest)
 		case "constraint":
 			s.constraints, err = appendRequirement(s.constraints, rest)
+		case "newest", "no-build", "provided", "url":
+			err = s.parseRuntime(word, rest)
 		case "no-binary":
-			s.noBinary = true
+			s.noBinary = rest == ""
+			s.sourceOnly = append(s.sourceOnly, rest)
 		case "file":
 			s.file, err = pep508.Parse(rest)
 		case "hash":
@@ -209,7 +224,7 @@ func (p *provider) project(ctx context.Context, e origin.Endpoint, name string) 
 func (p *provider) sort(name string, files []index.File, e origin.Endpoint) *known {
 	byVersion, sdists := map[string][]index.File{}, map[string][]index.File{}
 	for _, f := range files {
-		if !p.inTime(f) || !p.fitsPython(f.RequiresPython) {
+		if !p.inTime(f) || !p.fitsPython(f.RequiresPython) || !p.spec.allows(name, f.Name) {
 			continue
 		}
 		w, err := wheel.ParseFileName(f.Name)
@@ -224,6 +239,12 @@ func (p *provider) sort(name string, files []index.File, e origin.Endpoint) *kno
 		}
 	}
 	k := &known{}
+	if p.spec.newest {
+		for version, list := range sdists {
+			byVersion[version] = append(byVersion[version], list...)
+		}
+		sdists = nil
+	}
 	p.collect(k, byVersion, e)
 	// What must be built first comes after everything that need not be, even if it is newer.
 	p.collect(k, sdists, e)
@@ -290,6 +311,9 @@ func (p *provider) Requires(ctx context.Context, name string, c resolver.Candida
 	m, err := index.ReadMetadata(ctx, p.getter, f.endpoint, f.File)
 	if err == nil && !p.fitsPython(m.RequiresPython) {
 		err = fmt.Errorf("%s %s is for Python %s", name, c.Version, m.RequiresPython)
+	}
+	if err == nil {
+		m.Requires, err = p.spec.withoutProvided(m.Requires)
 	}
 	if err != nil && context.Cause(ctx) == nil {
 		err = fmt.Errorf("%w: %w", resolver.ErrUnusable, err)

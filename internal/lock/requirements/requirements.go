@@ -1,5 +1,4 @@
-// Package requirements reads requirements.txt in the form that `--require-hashes` wants: every requirement with its
-// hashes. It is pure: bytes in, values out, every refusal with file and line. What a requirement's text means, names,
+// Package requirements reads requirements.txt, with hashes in the form that `--require-hashes` wants, or without any. It is pure: bytes in, values out, every refusal with file and line. What a requirement's text means, names,
 // versions and markers, is for package python.
 package requirements
 
@@ -20,6 +19,21 @@ type File struct {
 	Requirements []Requirement
 	NoBinary     []string // of `--no-binary`: names, or `:all:`
 	OnlyBinary   []string // of `--only-binary`
+	Includes     []Include
+	// RequireHashes says that the file has the option of that name.
+	RequireHashes bool
+}
+
+// Include is another file that `-r` or `-c` names.
+type Include struct {
+	Path       string // relative to the file
+	Constraint bool   // of `-c`: binds versions of what is installed anyway
+	Pos        diag.Position
+}
+
+// Hashed says that every requirement must have hashes: one has, or the file says so.
+func (f *File) Hashed() bool {
+	return f.RequireHashes || slices.ContainsFunc(f.Requirements, func(r Requirement) bool { return len(r.Hashes) > 0 })
 }
 
 // Requirement is one logical line.
@@ -135,8 +149,20 @@ func splitOption(words []string) (option, value string, ok bool) {
 }
 
 func (f *File) option(option, value string, pos diag.Position) error {
+	if len(option) > 2 && (option[:2] == "-r" || option[:2] == "-c") { // `-rfile`
+		option, value = option[:2], option[2:]
+	}
 	switch {
-	case option == "--require-hashes" || slices.Contains(ignored, option):
+	case slices.Contains(ignored, option):
+		return nil
+	case option == "--require-hashes":
+		f.RequireHashes = true
+		return nil
+	case slices.Contains([]string{"-r", "--requirement", "-c", "--constraint"}, option):
+		if value == "" || strings.Contains(value, "://") {
+			return diag.Inputf("bad-file", "`%s` must name a file of the source, not %q", option, value).At(pos)
+		}
+		f.Includes = append(f.Includes, Include{Path: value, Constraint: option == "-c" || option == "--constraint", Pos: pos})
 		return nil
 	case option == "--no-binary":
 		f.NoBinary = append(f.NoBinary, strings.Split(value, ",")...)

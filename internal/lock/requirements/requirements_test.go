@@ -40,8 +40,8 @@ func TestRead(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
-		{"other file", "a==1\n-r other.txt\n", "requirements.txt:2: the option `-r` is not supported"},
-		{"constraints", "-c other.txt\n", "requirements.txt:1: the option `-c` is not supported"},
+		{"other file", "a==1\n-rhttps://files.example/o.txt\n", "requirements.txt:2: `-r` must name a file of the source, not \"https://files.example/o.txt\""},
+		{"constraints", "--constraint\n", "requirements.txt:1: `--constraint` must name a file"},
 		{"weak hash", "a==1 --hash=md5:00\n", "requirements.txt:1: \"md5:00\" is not a hash that is accepted"},
 		{"short hash", "\n\na==1 \\\n --hash=sha256:00\n", "requirements.txt:3: \"sha256:00\" is not a hash"},
 		{"only a hash", "--hash=" + sum, "requirements.txt:1: a hash without a requirement"},
@@ -53,6 +53,25 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestIncludes(t *testing.T) {
+	f, err := Read("requirements.txt", []byte("-r base.txt\n-cc.txt\n--requirement=in/more.txt\n--constraint d.txt\na\n"))
+	if err != nil || f.Hashed() {
+		t.Fatal(f, err)
+	}
+	var got []string
+	for _, inc := range f.Includes {
+		got = append(got, fmt.Sprint(inc.Pos.Line, inc.Path, inc.Constraint))
+	}
+	if text := strings.Join(got, "; "); text != "1base.txtfalse; 2c.txttrue; 3in/more.txtfalse; 4d.txttrue" {
+		t.Error(text)
+	}
+	for _, text := range []string{"--require-hashes\na==1\n", "a==1 --hash=" + sum} {
+		if f, err := Read("requirements.txt", []byte(text)); err != nil || !f.Hashed() {
+			t.Errorf("%q: %v %v", text, f, err)
+		}
 	}
 }
 

@@ -62,6 +62,10 @@ func metadataBytes(ctx context.Context, g fetch.Getter, e origin.Endpoint, f Fil
 	if err := check(b, f.SHA256); err != nil {
 		return nil, err
 	}
+	return wheelMetadata(b)
+}
+
+func wheelMetadata(b []byte) ([]byte, error) {
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		return nil, err

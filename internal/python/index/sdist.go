@@ -33,7 +33,11 @@ func sdistMetadata(ctx context.Context, g fetch.Getter, e origin.Endpoint, f Fil
 	if err != nil {
 		return Metadata{}, err
 	}
-	files, err := sdistFiles(ctx, f.Name, b)
+	return sourceMetadata(ctx, f.Name, b)
+}
+
+func sourceMetadata(ctx context.Context, name string, b []byte) (Metadata, error) {
+	files, err := sdistFiles(ctx, name, b)
 	if err != nil {
 		return Metadata{}, err
 	}
