@@ -149,7 +149,7 @@ func (s *shop) resolvers(temp string) (map[source.Ecosystem]pins.Resolver, error
 	return map[source.Ecosystem]pins.Resolver{
 		source.Debian: s.debian,
 		source.PyPI:   python.Resolver{Getter: s.client, Endpoints: s.origins},
-		source.NPM:    node.Resolver{Getter: s.client, Endpoints: s.origins},
+		source.NPM:    node.Resolver{Getter: s.client, Endpoints: s.origins, MirrorsOnly: s.p.ws.Origins == "mirrors-only"},
 		source.Go:     golang.Resolver{Getter: s.client, Endpoints: s.origins, TempDir: temp},
 		source.Maven:  maven.Resolver{Getter: s.client, Endpoints: s.origins},
 		source.Git:    gitResolver{s.git},
@@ -186,6 +186,7 @@ func (c *command) newOrigins(p *place) *origin.Resolver {
 	for eco, m := range p.ws.Mirror {
 		cfg.Mirrors[eco] = m.URLs
 	}
+	cfg.NPMScopes = p.ws.Mirror[string(source.NPM)].Scopes
 	return origin.New(cfg, origin.Env{Getenv: c.sys.getenv, FS: os.DirFS("/"), Home: c.sys.home(), Dir: p.ws.Dir,
 		Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
 			cmd := exec.CommandContext(ctx, name, args...)
@@ -196,7 +197,7 @@ func (c *command) newOrigins(p *place) *origin.Resolver {
 
 // newClient makes the HTTP client that fetches.
 func (c *command) newClient() *fetch.Client {
-	return &fetch.Client{HTTP: &http.Client{Transport: c.newTransport(), CheckRedirect: checkRedirect}, Offline: c.flags.offline,
+	return &fetch.Client{HTTP: &http.Client{Transport: c.newTransport(), CheckRedirect: fetch.CheckRedirect}, Offline: c.flags.offline,
 		Credentials: netrc(filepath.Join(c.sys.home(), ".netrc"))}
 }
 
@@ -252,18 +253,6 @@ func (w *atMost) Write(p []byte) (int, error) {
 		return 0, errors.New("it says too much")
 	}
 	return w.Buffer.Write(p)
-}
-
-// checkRedirect follows what a mirror says, but never out of TLS: credentials and what is asked for would be there to
-// read.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) >= 10 {
-		return errors.New("it redirects more than ten times")
-	}
-	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return fmt.Errorf("it redirects from https to %s", req.URL.Scheme)
-	}
-	return nil
 }
 
 func aliases(p *place) map[string][]string {

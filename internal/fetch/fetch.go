@@ -4,6 +4,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"hewn.example/hewn/internal/origin"
@@ -37,3 +38,7 @@ var ErrGone = errGone{}
 type errGone struct{}
 
 func (errGone) Error() string { return "not there (404)" }
+
+// ErrNotFor is wrapped by a Locator's error where the endpoint is not meant for the artifact: it is passed over as if it
+// were not there.
+var ErrNotFor = errors.New("not for this artifact")

@@ -75,6 +75,9 @@ func (f *Fetcher) Fetch(ctx context.Context, a source.Artifact) (digest.Digest, 
 		if err == nil {
 			return d, nil
 		}
+		if errors.Is(err, ErrNotFor) {
+			continue
+		}
 		if ctx.Err() != nil || errors.Is(err, ErrOffline) {
 			return digest.Digest{}, f.failed(a, err)
 		}

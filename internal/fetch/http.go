@@ -203,6 +203,21 @@ func (c *Client) authorize(req *http.Request, e origin.Endpoint) {
 	}
 }
 
+// CheckRedirect is how a Client's HTTP follows what an origin says: never out of TLS, where what is asked for would be
+// there to read, and without credentials to any other host or port than the one that they are for.
+func CheckRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("it redirects more than ten times")
+	}
+	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return fmt.Errorf("it redirects from https to %s", req.URL.Scheme)
+	}
+	if req.URL.Host != via[0].URL.Host {
+		req.Header.Del("Authorization")
+	}
+	return nil
+}
+
 func openFile(u *url.URL, offset int64) (io.ReadCloser, *http.Response, error) {
 	f, err := os.Open(u.Path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -22,7 +22,6 @@ import (
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/lock/npm"
-	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/source"
 )
@@ -194,12 +193,10 @@ func (m *assembler) artifact(ctx context.Context, p npm.Package) (source.Artifac
 		Ecosystem: source.NPM, Name: p.Name, Version: p.Version,
 		File: tarballName(p.Name, p.Version, p.Resolved), URL: p.Resolved, Integrity: p.Integrity,
 	}
-	if !a.Integrity.IsZero() {
+	if strong(a.Integrity) {
 		return a, nil
 	}
-	as, err := m.ask.Artifacts(ctx, pins.Question{
-		Ecosystem: source.NPM, Set: "npm/" + p.Name + "@" + p.Version, Request: []string{p.Name + "@" + p.Version},
-	})
+	as, err := m.ask.Artifacts(ctx, unlocked(a))
 	if err != nil {
 		return a, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"deps.dev/util/semver"
@@ -44,6 +45,9 @@ type published struct {
 // Locate is the fetch.Locator of npm. Most registries lay tarballs out in one way, `<name>/-/<file>`; where the lock's
 // own address shows another, the registry is asked.
 func Locate(ctx context.Context, g fetch.Getter, e origin.Endpoint, a source.Artifact) (fetch.Location, error) {
+	if !isFor(e, a.Name) {
+		return fetch.Location{}, fmt.Errorf("%s: %w", a.Name, fetch.ErrNotFor)
+	}
 	own, err := url.Parse(a.URL)
 	if err == nil && a.URL != "" && sameHost(own, e.URL) {
 		return fetch.Location{Endpoint: e, URL: a.URL}, nil
@@ -66,6 +70,13 @@ func Locate(ctx context.Context, g fetch.Getter, e origin.Endpoint, a source.Art
 	return loc, nil
 }
 
+// isFor says whether a registry is asked for a package: some have one scope only, others all but some.
+func isFor(e origin.Endpoint, name string) bool {
+	scope, _, ok := strings.Cut(name, "/")
+	has := func(list string) bool { return ok && slices.Contains(strings.Split(list, ","), scope) }
+	return (e.Only == "" || has(e.Only)) && !has(e.Not)
+}
+
 func sameHost(u *url.URL, endpoint string) bool {
 	e, err := url.Parse(endpoint)
 	return err == nil && u.Host != "" && u.Scheme == e.Scheme && u.Host == e.Host
@@ -78,17 +89,19 @@ func escapeName(name string) string { return strings.ReplaceAll(name, "/", "%2f"
 type Resolver struct {
 	Getter    fetch.Getter
 	Endpoints origin.Endpoints
+	// MirrorsOnly: an address that stands in a lock is never used.
+	MirrorsOnly bool
 }
 
 // Resolve pins a package whose lock entry has no integrity (Set "npm/…"), or Node.js and npm (Set "tool/node").
 func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
 	switch {
-	case strings.HasPrefix(q.Set, "npm/") && len(q.Request) == 1:
+	case strings.HasPrefix(q.Set, "npm/") && len(q.Request) > 0:
 		i := strings.LastIndex(q.Request[0], "@")
 		if i <= 0 {
 			break
 		}
-		a, err := r.exact(ctx, q.Request[0][:i], q.Request[0][i+1:])
+		a, err := r.exact(ctx, wantedPackage{name: q.Request[0][:i], version: q.Request[0][i+1:]}.with(q.Request[1:]))
 		return []source.Artifact{a}, err
 	case strings.HasPrefix(q.Set, "tool/node") && len(q.Request) == 2:
 		return r.toolchain(ctx, q)
@@ -96,27 +109,11 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 	return nil, diag.Inputf("npm-question", "npm cannot answer the question `%s`", q.Set)
 }
 
-func (r Resolver) exact(ctx context.Context, name, version string) (source.Artifact, error) {
-	b, err := r.get(ctx, escapeName(name)+"/"+url.PathEscape(version), "application/json", maxManifest)
-	if err != nil {
-		return source.Artifact{}, fmt.Errorf("%s %s: %w", name, version, err)
-	}
-	var v published
-	if err := json.Unmarshal(b, &v); err != nil {
-		return source.Artifact{}, fmt.Errorf("%s %s: %w", name, version, err)
-	}
-	return v.artifact(name)
-}
-
 // artifact is how the version is pinned: without its address, which is the matter of whoever fetches it.
 func (v published) artifact(name string) (source.Artifact, error) {
 	a := source.Artifact{Ecosystem: source.NPM, Name: name, Version: v.Version, File: path.Base(name) + "-" + v.Version + ".tgz"}
-	text := v.Dist.Integrity
-	if text == "" && v.Dist.Shasum != "" {
-		text = "sha1:" + v.Dist.Shasum
-	}
 	var err error
-	if a.Integrity, err = source.ParseIntegrity(text); err != nil {
+	if a.Integrity, err = source.ParseIntegrity(v.Dist.Integrity); err != nil {
 		return a, fmt.Errorf("%s %s: the registry gives no usable hash: %w", name, v.Version, err)
 	}
 	if u, err := url.Parse(v.Dist.Tarball); err == nil && strings.Contains(u.Path, "/-/") {
@@ -125,30 +122,31 @@ func (v published) artifact(name string) (source.Artifact, error) {
 	return a, nil
 }
 
-// get asks the registries in order for a document.
-func (r Resolver) get(ctx context.Context, doc, accept string, limit int64) ([]byte, error) {
+// get asks the registries in order for a document on a package, and says which had it.
+func (r Resolver) get(ctx context.Context, name, doc, accept string, limit int64) ([]byte, origin.Endpoint, error) {
 	eps, err := r.Endpoints.For(ctx, source.NPM)
 	if err != nil {
-		return nil, err
+		return nil, origin.Endpoint{}, err
 	}
+	eps = slices.DeleteFunc(slices.Clone(eps), func(e origin.Endpoint) bool { return !isFor(e, name) })
 	if len(eps) == 0 {
-		return nil, diag.Environmentf("no-origin", "no npm registry is configured").
+		return nil, origin.Endpoint{}, diag.Environmentf("no-origin", "no npm registry is configured").
 			Hint("add to hewn.toml: [mirror.npm] urls = [\"https://registry.example\"]")
 	}
 	var errs []error
 	for _, e := range eps {
 		b, err := r.Getter.Get(ctx, e, e.URL+"/"+doc, accept, limit)
 		if err == nil {
-			return b, nil
+			return b, e, nil
 		}
 		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
+	return nil, origin.Endpoint{}, errors.Join(errs...)
 }
 
 // versions gives the released versions of a package that nobody has deprecated.
 func (r Resolver) versions(ctx context.Context, name string) ([]candidate, error) {
-	b, err := r.get(ctx, escapeName(name), short, maxPackument)
+	b, _, err := r.get(ctx, name, escapeName(name), short, maxPackument)
 	if err != nil {
 		return nil, fmt.Errorf("versions of %s: %w", name, err)
 	}

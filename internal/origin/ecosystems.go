@@ -84,49 +84,6 @@ func (f *finder) uvToml(name string) {
 	}
 }
 
-// npm: the variable, then .npmrc from the nearest to the farthest, then npm itself.
-func (f *finder) npm() {
-	for _, v := range []string{"npm_config_registry", "NPM_CONFIG_REGISTRY"} {
-		f.fromEnv(v, one)
-	}
-	for _, name := range []string{path.Join(f.env.Dir, ".npmrc"), path.Join(f.env.Home, ".npmrc"), "/etc/npmrc"} {
-		f.addIf(parseINI(f.read(name))["registry"], name)
-	}
-	if len(f.eps) == 0 {
-		f.addIf(lastLine(f.ask("npm", "config", "get", "registry")), "answer of `npm config get registry`")
-	}
-}
-
-// npmToken finds `//host/path/:_authToken=…` for a registry, its own or that of a path above it.
-func (f *finder) npmToken(registry string) string {
-	_, rest, _ := strings.Cut(registry, "://")
-	for _, name := range []string{path.Join(f.env.Dir, ".npmrc"), path.Join(f.env.Home, ".npmrc"), "/etc/npmrc"} {
-		ini := parseINI(f.read(name))
-		for at := rest; at != "." && at != "/" && at != ""; at = path.Dir(at) {
-			for _, k := range []string{"//" + at + "/:_authToken", "//" + at + ":_authToken"} {
-				if t := f.expand(ini[k]); t != "" {
-					return t
-				}
-			}
-		}
-	}
-	return ""
-}
-
-// expand puts the values of variables in the place of `${NAME}`, as npm does.
-func (f *finder) expand(s string) string {
-	var b strings.Builder
-	for {
-		before, rest, ok := strings.Cut(s, "${")
-		name, after, closed := strings.Cut(rest, "}")
-		if !ok || !closed {
-			return b.String() + s
-		}
-		b.WriteString(before + f.env.Getenv(name))
-		s = after
-	}
-}
-
 func lastLine(s string) string {
 	s = strings.TrimSpace(s)
 	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])

@@ -17,7 +17,7 @@ type Endpoint struct {
 	Pass  string
 
 	// Only and Not are patterns of names for which the endpoint is asked, or is not, as in GOPRIVATE: globs, separated by
-	// commas, of which each is compared with as many leading parts of a name as it has. They are Go's alone.
+	// commas, of which each is compared with as many leading parts of a name as it has. For npm they are scopes ("@corp").
 	Only string
 	Not  string
 	// Final says that the endpoints after it are asked only if it has no such thing: the comma of GOPROXY.

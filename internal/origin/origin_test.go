@@ -311,3 +311,32 @@ func TestGoPrivate(t *testing.T) {
 		})
 	}
 }
+
+// TestNPMScopes: a scope's registry is asked for that scope alone, and no other for it, but for what hewn.toml says.
+func TestNPMScopes(t *testing.T) {
+	m := machine{files: map[string]string{
+		"/ws/.npmrc":     "@near:registry=https://near.test/\n@both:registry=https://a.test\n",
+		"/home/u/.npmrc": "registry=https://a.test\n@near:registry=https://far.test\n@own:registry=https://other.test\n@id:registry=https://id.example\n",
+	}}
+	show := func(cfg Config) string {
+		eps, err := m.resolver(cfg).For(t.Context(), source.NPM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, e := range eps {
+			out = append(out, strings.TrimPrefix(e.URL, "https://")+" only="+e.Only+" not="+e.Not)
+		}
+		return strings.Join(out, "\n")
+	}
+	cfg := Config{Mirrors: map[string][]string{"npm": {"https://m.test"}}, NPMScopes: map[string]string{"@own": "https://own.test"}}
+	for _, c := range []struct{ name, got, want string }{
+		{".npmrc", show(Config{}), "a.test only=@both not=\nnear.test only=@near not=\nother.test only=@own not=\na.test only= not=@both,@id,@near,@own"},
+		{"hewn.toml", show(cfg), "a.test only=@both not=\nnear.test only=@near not=\nown.test only=@own not=\nm.test only= not=@own\na.test only= not=@both,@id,@near,@own"},
+		{"mirrors only", show(Config{Mirrors: cfg.Mirrors, NPMScopes: cfg.NPMScopes, MirrorsOnly: true}), "own.test only=@own not=\nm.test only= not=@own"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, c.got, c.want)
+		}
+	}
+}

@@ -31,7 +31,8 @@ type Env struct {
 type Config struct {
 	Mirrors     map[string][]string // by ecosystem
 	MirrorsOnly bool
-	GoPrivate   []string // patterns of Go modules that are taken from their own repositories
+	NPMScopes   map[string]string // registries of npm for one scope ("@corp") alone
+	GoPrivate   []string          // patterns of Go modules that are taken from their own repositories
 }
 
 // Resolver finds endpoints. It looks at most once for each ecosystem, and only when that is asked for.
@@ -87,10 +88,9 @@ func (r *Resolver) lookup(ctx context.Context, eco source.Ecosystem) *lookup {
 		} else {
 			f.logs = append(f.logs, `hewn.toml: origins = "mirrors-only", nothing else is asked`)
 		}
-		if eco == source.NPM { // tokens are for whatever is asked, mirrors of hewn.toml included
-			for i, e := range f.eps {
-				f.eps[i].Token = f.npmToken(e.URL)
-			}
+		if eco == source.NPM {
+			f.npmScopes(r.cfg)
+			f.npmCredentials()
 		}
 		l.eps, l.logs = f.eps, f.logs
 	})

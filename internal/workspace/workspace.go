@@ -60,7 +60,8 @@ type Alias struct {
 
 // Mirror is a list of origins of an ecosystem, tried before any other.
 type Mirror struct {
-	URLs []string `toml:"urls"`
+	URLs   []string          `toml:"urls"`
+	Scopes map[string]string `toml:"scopes"` // of npm: registries for the names in one scope ("@corp") alone
 }
 
 // Debian is how Debian archives are treated.
@@ -218,6 +219,11 @@ func (c *Config) check(file string) error {
 	for _, eco := range slices.Sorted(maps.Keys(c.Mirror)) {
 		if !slices.Contains(ecosystems, eco) {
 			return bad("mirror."+eco, "no such ecosystem; there are %s", strings.Join(ecosystems, ", "))
+		}
+		for _, scope := range slices.Sorted(maps.Keys(c.Mirror[eco].Scopes)) {
+			if eco != string(source.NPM) || !strings.HasPrefix(scope, "@") || strings.ContainsAny(scope, "/,") {
+				return bad("mirror."+eco+".scopes", "`%s` is no scope of npm, as in \"@corp\"", scope)
+			}
 		}
 	}
 	if g := c.Debian.Gone; g != "" && g != "error" && g != "repin" {

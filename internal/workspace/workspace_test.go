@@ -28,6 +28,9 @@ urls = ["https://forge.example/mirrors/{name}", "mirrors/{path}", "git@forge.exa
 [mirror.pypi]
 urls = ["https://mirror.example/simple"]
 
+[mirror.npm.scopes]
+"@corp" = "https://npm.corp.example"
+
 [debian]
 suites = ["forky", "sid"]
 gone = "repin"
@@ -55,11 +58,12 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		Recipe:   "authentik",
-		Origins:  "mirrors-only",
-		Source:   map[string]Source{"authentik": {Path: "."}, "client-go": {Git: "upstream:team/client-go", Rev: "v1"}},
-		Alias:    map[string]Alias{"upstream": {URLs: []string{"https://forge.example/mirrors/{name}", "mirrors/{path}", "git@forge.example:{path}"}}},
-		Mirror:   map[string]Mirror{"pypi": {URLs: []string{"https://mirror.example/simple"}}},
+		Recipe:  "authentik",
+		Origins: "mirrors-only",
+		Source:  map[string]Source{"authentik": {Path: "."}, "client-go": {Git: "upstream:team/client-go", Rev: "v1"}},
+		Alias:   map[string]Alias{"upstream": {URLs: []string{"https://forge.example/mirrors/{name}", "mirrors/{path}", "git@forge.example:{path}"}}},
+		Mirror: map[string]Mirror{"pypi": {URLs: []string{"https://mirror.example/simple"}},
+			"npm": {Scopes: map[string]string{"@corp": "https://npm.corp.example"}}},
 		Debian:   Debian{Suites: []string{"forky", "sid"}, Gone: "repin", MaxIndexAge: "400d", Keyrings: []string{"keys/archive.gpg"}},
 		Go:       Go{Private: []string{"git.corp.example/*"}},
 		Registry: Registry{PlainHTTP: []string{"forge.lan:3000"}, MountFrom: []string{"team/base"}},
@@ -94,6 +98,8 @@ func TestParseErrors(t *testing.T) {
 		"twice":                 {"recipe = \"a\"\nrecipe = \"b\"\n", "hewn.toml", "malformed-toml", ""},
 		"origins":               {"\norigins = \"none\"\n", "hewn.toml:2:1: `origins`: `none` is not a value of this key", "bad-value", "mirrors-only"},
 		"ecosystem":             {"[mirror.npm]\nurls = []\n[mirror.rubygems]\nurls = []\n", "hewn.toml:3:9: `mirror.rubygems`: no such ecosystem; there are pypi, npm, go, crates, debian, maven", "bad-value", ""},
+		"scope":                 {"[mirror.npm.scopes]\ncorp = \"https://a.example\"\n", "hewn.toml:1:13: `mirror.npm.scopes`: `corp` is no scope of npm", "bad-value", ""},
+		"scope of another":      {"[mirror.pypi.scopes]\n\"@corp\" = \"https://a.example\"\n", "hewn.toml:1:14: `mirror.pypi.scopes`: `@corp` is no scope of npm", "bad-value", ""},
 		"ecosystem inline":      {"mirror = { npm = {}, gems = { urls = [] } }\n", "hewn.toml:1:22: `mirror.gems`: no such ecosystem; there are pypi, npm, go, crates, debian, maven", "bad-value", ""},
 		"first of several":      {"[mirror]\nzz = {}\nbb = {}\nyy = {}\naa = {}\n", "hewn.toml:5:1: `mirror.aa`: no such ecosystem; there are pypi, npm, go, crates, debian, maven", "bad-value", ""},
 		"gone":                  {"[debian]\n\ngone = \"maybe\"\n", "hewn.toml:3:1: `debian.gone`: `maybe` is neither \"error\" nor \"repin\"", "bad-value", ""},
