@@ -210,10 +210,14 @@ func (m *merger) settle(ctx context.Context, dir string, cs []claim) (tree.Entry
 		t, err := m.merge(ctx, p, parts)
 		return tree.Entry{Name: cs[0].entry.Name, Kind: tree.KindDir, Tree: t}, err
 	}
-	for _, c := range cs {
-		if m.wins(c, cs) {
-			return c.entry, nil
+	var best *claim // two may replace each other; then the first by name stands, whatever the order
+	for i := range cs {
+		if m.wins(cs[i], cs) && (best == nil || m.packages[cs[i].pkg].name < m.packages[best.pkg].name) {
+			best = &cs[i]
 		}
+	}
+	if best != nil {
+		return best.entry, nil
 	}
 	a, b := cs[0], cs[1]
 	for _, c := range cs[1:] {
