@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +72,42 @@ func TestRecordPnpm(t *testing.T) {
 	}
 }
 
+// TestRecordPnpmFrozen asks the real pnpm which changes of a project its lock does not allow.
+func TestRecordPnpmFrozen(t *testing.T) {
+	registry := servePnpm(t)
+	ar, cases := frozenCases(t)
+	ar.Files = slices.DeleteFunc(ar.Files, func(f txtar.File) bool { return f.Name == "pnpm-lock.yaml" })
+	dir := pnpmProject(t, ar.Files, "")
+	runPnpm(t, "10", dir, registry, "install", "--lockfile-only", "--ignore-scripts")
+	lock, err := os.ReadFile(filepath.Join(dir, "pnpm-lock.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ar.Files = append(ar.Files, txtar.File{Name: "pnpm-lock.yaml", Data: lock})
+	if err := os.WriteFile("testdata/pnpm/frozen.txtar", txtar.Format(ar), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	code := regexp.MustCompile(`ERR_PNPM_[A-Z_]+`)
+	for _, c := range cases {
+		c.Want = map[string]string{}
+		for _, major := range []string{"10", "11", "12"} {
+			text, err := tryPnpm(t, major, pnpmProject(t, c.changed(t, ar), ""), registry, "install", "--lockfile-only", "--frozen-lockfile", "--ignore-scripts")
+			if c.Want[major] = code.FindString(text); err != nil && c.Want[major] == "" || err == nil && c.Want[major] != "" {
+				t.Fatalf("%s: %v\n%s", c.Name, err, text)
+			}
+		}
+		if err := enc.Encode(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile("testdata/pnpm/frozen.jsonl", out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func pnpmProject(t *testing.T, files []txtar.File, linker string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -93,6 +131,13 @@ func pnpmProject(t *testing.T, files []txtar.File, linker string) string {
 
 func runPnpm(t *testing.T, major, dir, registry string, args ...string) {
 	t.Helper()
+	if out, err := tryPnpm(t, major, dir, registry, args...); err != nil {
+		t.Fatalf("pnpm %s %v: %v\n%s", major, args, err, out)
+	}
+}
+
+func tryPnpm(t *testing.T, major, dir, registry string, args ...string) (string, error) {
+	t.Helper()
 	cmd := strings.Fields(os.Getenv("PNPM" + major))
 	if len(cmd) == 0 {
 		t.Skip("PNPM" + major + " is not set")
@@ -107,9 +152,8 @@ func runPnpm(t *testing.T, major, dir, registry string, args ...string) {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "CI=1", "npm_config_registry=" + registry, "pnpm_config_registry=" + registry,
 		"npm_config_store_dir=" + home + "/store", "pnpm_config_store_dir=" + home + "/store", "npm_config_manage_package_manager_versions=false",
 	}
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("pnpm %s %v: %v\n%s", major, args, err, out)
-	}
+	out, err := c.CombinedOutput()
+	return string(out), err
 }
 
 // listing is what lies in the folders node_modules, in the form of plantest.World.Paths.

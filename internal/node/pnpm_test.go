@@ -36,7 +36,9 @@ func pnpmWorld(t testing.TB, ar *txtar.Archive, linker, major string) *plantest.
 		t.Fatal(err)
 	}
 	web["package.json"] = string(b)
-	web["pnpm-workspace.yaml"] = "nodeLinker: " + linker + "\n" + web["pnpm-workspace.yaml"]
+	if linker != "" {
+		web["pnpm-workspace.yaml"] = "nodeLinker: " + linker + "\n" + web["pnpm-workspace.yaml"]
+	}
 	// The test's sources are executable where they begin with "#!", which the cases are not.
 	for n, text := range web {
 		if strings.HasPrefix(text, "#!") {

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,8 +47,6 @@ type Workspace struct {
 
 	Others map[string]int // other settings, with their lines
 	File   string
-
-	said map[string]bool
 }
 
 // Architectures are the platforms whose optional packages are installed; "current" stands for the one at hand.
@@ -54,58 +54,71 @@ type Architectures struct{ OS, CPU, Libc []string }
 
 // ParseWorkspace reads a pnpm-workspace.yaml.
 func ParseWorkspace(file string, b []byte) (*Workspace, error) {
-	w := &Workspace{Others: map[string]int{}, File: file, said: map[string]bool{}}
+	w := &Workspace{Others: map[string]int{}, File: file}
 	b = bytes.ReplaceAll(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), []byte("\r\n"), []byte("\n"))
-	return w, w.read(file, b, "")
+	return w, w.read(file, b)
 }
 
-// Manifest adds what the field `pnpm` of the package.json at the lock says and w does not: pnpm 10 reads settings from
-// there as well. `resolutions` count as overrides.
+// fromManifest are the settings that pnpm 10 reads from package.json.
+var fromManifest = []string{
+	"allowBuilds", "ignoredBuiltDependencies", "ignoredOptionalDependencies", "neverBuiltDependencies", "onlyBuiltDependencies", "overrides",
+	"packageExtensions", "patchedDependencies", "supportedArchitectures",
+}
+
+// Manifest puts what the field `pnpm` of the package.json at the lock says in the place of what pnpm-workspace.yaml does,
+// as pnpm 10 has it. `resolutions` count as overrides.
 func (w *Workspace) Manifest(file string, b []byte) error {
 	var m struct {
-		PNPM        json.RawMessage `json:"pnpm"`
-		Resolutions json.RawMessage `json:"resolutions"`
+		PNPM        map[string]json.RawMessage `json:"pnpm"`
+		Resolutions map[string]string          `json:"resolutions"`
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
-		return diag.Inputf("package-json", "this is not JSON").At(diag.Position{File: file}).Because(err)
+		return diag.Inputf("package-json", "`pnpm` and `resolutions` cannot be read").At(diag.Position{File: file}).Because(err)
 	}
-	compact := func(raw json.RawMessage) []byte {
-		var out bytes.Buffer
-		if json.Compact(&out, raw) != nil {
-			return nil
+	before := w.Overrides
+	for _, key := range fromManifest {
+		raw, ok := m.PNPM[key]
+		if !ok {
+			continue
 		}
-		return out.Bytes()
-	}
-	overridden := w.said["overrides"]
-	if m.PNPM != nil {
-		if err := w.read(file, compact(m.PNPM), "pnpm"); err != nil {
+		var text bytes.Buffer
+		fmt.Fprintf(&text, "{%q:", key)
+		if err := json.Compact(&text, raw); err != nil {
+			return err
+		}
+		text.WriteByte('}')
+		switch key {
+		case "overrides":
+			w.Overrides = nil
+		case "onlyBuiltDependencies", "neverBuiltDependencies", "ignoredBuiltDependencies", "allowBuilds":
+			w.OnlyBuilt, w.IgnoredBuilt = nil, nil
+		}
+		if err := w.read(file, text.Bytes()); err != nil {
 			return err
 		}
 	}
-	if m.Resolutions == nil || overridden {
-		return nil
+	if m.PNPM["overrides"] == nil && len(m.Resolutions) > 0 {
+		w.Overrides = nil
 	}
-	own := w.Overrides
-	w.Overrides = nil
-	delete(w.said, "overrides")
-	if err := w.read(file, slices.Concat([]byte(`{"overrides":`), compact(m.Resolutions), []byte(`}`)), ""); err != nil {
-		return err
+	for _, key := range slices.Sorted(maps.Keys(m.Resolutions)) {
+		if !slices.ContainsFunc(w.Overrides, func(o Pair) bool { return o.Key == key }) {
+			w.Overrides = append(w.Overrides, Pair{key, m.Resolutions[key]})
+		}
 	}
-	w.Overrides = slices.DeleteFunc(w.Overrides, func(p Pair) bool {
-		return slices.ContainsFunc(own, func(o Pair) bool { return o.Key == p.Key })
-	})
-	w.Overrides = append(w.Overrides, own...)
+	if len(w.Overrides) == 0 {
+		w.Overrides = before
+	}
 	return nil
 }
 
-func (w *Workspace) read(file string, b []byte, at string) error {
+func (w *Workspace) read(file string, b []byte) error {
 	r := &reader{file: file}
 	if line := tooDeep(b); line > 0 || len(b) > 1<<20 {
-		return r.problem("workspace-syntax", int32(line), at, "the file is too large, or nested too deep")
+		return r.problem("workspace-syntax", int32(line), "", "the file is too large, or nested too deep")
 	}
 	f, err := parseYAML(b)
 	if err != nil {
-		return r.problem("workspace-syntax", 0, at, "this is not YAML: %v", err)
+		return r.problem("workspace-syntax", 0, "", "this is not YAML: %v", err)
 	}
 	var root ast.Node
 	if len(f.Docs) > 0 {
@@ -114,15 +127,11 @@ func (w *Workspace) read(file string, b []byte, at string) error {
 	if _, ok := root.(*ast.CommentGroupNode); ok {
 		root = nil
 	}
-	top, err := r.pairs(fromAST(root, 0), at)
+	top, err := r.pairs(fromAST(root, 0), "")
 	if err != nil {
 		return err
 	}
 	for _, p := range top {
-		if w.said[p.key] {
-			continue
-		}
-		w.said[p.key] = true
 		if err := r.setting(w, p); err != nil {
 			return err
 		}

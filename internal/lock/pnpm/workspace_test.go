@@ -24,20 +24,23 @@ func TestExtensionsChecksum(t *testing.T) {
 	}
 }
 
-// TestManifestSettings shows that pnpm-workspace.yaml has the last word.
+// TestManifestSettings shows that package.json has the last word, for pnpm 10.
 func TestManifestSettings(t *testing.T) {
 	w, err := ParseWorkspace("pnpm-workspace.yaml", []byte("onlyBuiltDependencies: [a]\nallowBuilds: {b: true, c: false, d: set this}\ncatalog: {x: ^1.0.0}\ncatalogs:\n  old: {x: 0.1.0}\nsupportedArchitectures: {os: [current, darwin], cpu: x64}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !slices.Equal(w.OnlyBuilt, []string{"a", "b"}) || !slices.Equal(w.IgnoredBuilt, []string{"c"}) {
+		t.Errorf("builds: %q %q", w.OnlyBuilt, w.IgnoredBuilt)
+	}
 	manifest := "{\n\t\"pnpm\": {\"onlyBuiltDependencies\": [\"z\"],\n\t\"overrides\": {\"a>b\": \"1.0.0\", \"c\": \"$x\"}}, \"resolutions\": {\"c\": \"2.0.0\", \"d\": \"3.0.0\"}}"
 	if err := w.Manifest("package.json", []byte(manifest)); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(w.OnlyBuilt, []string{"a", "b"}) || !slices.Equal(w.IgnoredBuilt, []string{"c"}) {
+	if !slices.Equal(w.OnlyBuilt, []string{"z"}) || len(w.IgnoredBuilt) > 0 {
 		t.Errorf("builds: %q %q", w.OnlyBuilt, w.IgnoredBuilt)
 	}
-	if want := []Pair{{"d", "3.0.0"}, {"a>b", "1.0.0"}, {"c", "$x"}}; !slices.Equal(w.Overrides, want) {
+	if want := []Pair{{"a>b", "1.0.0"}, {"c", "$x"}, {"d", "3.0.0"}}; !slices.Equal(w.Overrides, want) {
 		t.Errorf("overrides: %v", w.Overrides)
 	}
 	if want := []Catalog{{"default", []CatalogEntry{{Name: "x", Specifier: "^1.0.0"}}}, {"old", []CatalogEntry{{Name: "x", Specifier: "0.1.0"}}}}; !reflect.DeepEqual(w.Catalogs, want) {
