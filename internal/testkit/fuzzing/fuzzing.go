@@ -6,6 +6,8 @@ import (
 	"runtime/metrics"
 	"strings"
 	"testing"
+
+	"hewn.example/hewn/internal/tree"
 )
 
 // Base is what any call may allocate, however short its input is: buffers of decompressors and hash states.
@@ -44,5 +46,17 @@ func Name(t *testing.T, what, name string) {
 	t.Helper()
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
 		t.Errorf("%s %q is not a name in one directory", what, name)
+	}
+}
+
+// Tree fails where a name of an unpacked tree would lead out of it.
+func Tree(t *testing.T, dirs tree.Dirs, tr tree.Tree) {
+	t.Helper()
+	err := tree.Walk(t.Context(), dirs, tr, func(p string, e tree.Entry) error {
+		Inside(t, "path", strings.TrimPrefix(p, "/"))
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
