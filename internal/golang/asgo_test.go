@@ -4,9 +4,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	"golang.org/x/mod/module"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/store"
@@ -34,6 +37,18 @@ var proxyModules = map[string]map[string]string{
 	"dep.example/Upper@v1.1.0": {"go.mod": "module dep.example/Upper\n\ngo 1.21\n", "u.go": "package upper\n\nfunc U() string { return \"U\" }\n", "run.sh": "#!/bin/sh\n", "internal/.hidden": "x", "LICENSE": "free"},
 	"dep.example/fork@v1.2.0":  {"go.mod": "module dep.example/a\n\ngo 1.21\n", "a.go": "package a\n\nfunc A() string { return \"fork\" }\n"},
 	"dep.example/old@v1.3.0":   {"go.mod": "module dep.example/old\n", "o.go": "package old\n\nfunc O() string { return \"old\" }\n"},
+
+	"dep.example/two/v2@v2.0.1":                             {"go.mod": "module dep.example/two/v2\n\ngo 1.21\n", "t.go": "package two\n\nfunc T() string { return \"v2\" }\n"},
+	"dep.example/two@v1.0.2":                                {"go.mod": "module dep.example/two\n\ngo 1.21\n", "t.go": "package two\n\nfunc T() string { return \"v1\" }\n"},
+	"dep.example/plain@v3.0.3+incompatible":                 {"go.mod": "module dep.example/plain\n", "p.go": "package plain\n\nfunc P() string { return \"incompatible\" }\n"},
+	"dep.example/pseudo@v0.0.0-20200102030405-abcdef123456": {"go.mod": "module dep.example/pseudo\n\ngo 1.21\n", "p.go": "package pseudo\n\nfunc P() string { return \"pseudo\" }\n"},
+	"dep.example/nest@v1.0.4":                               {"go.mod": "module dep.example/nest\n\ngo 1.21\n", "n.go": "package nest\n\nfunc N() string { return \"outer\" }\n", "own/o.go": "package own\n\nfunc O() string { return \"own\" }\n"},
+	"dep.example/nest/inner@v0.1.5":                         {"go.mod": "module dep.example/nest/inner\n\ngo 1.21\n", "deep/d.go": "package deep\n\nfunc D() string { return \"inner\" }\n"},
+	"dep.example/base@v1.0.6":                               {"go.mod": "module dep.example/base\n\ngo 1.21\n", "b.go": "package base\n\nfunc B() string { return \"1.0.6\" }\n"},
+	"dep.example/base@v1.1.6":                               {"go.mod": "module dep.example/base\n\ngo 1.21\n\nretract v1.2.6 // broken\n", "b.go": "package base\n\nfunc B() string { return \"1.1.6\" }\n"},
+	"dep.example/base@v1.2.6":                               {"go.mod": "module dep.example/base\n\ngo 1.21\n\nretract v1.2.6 // broken\n", "b.go": "package base\n\nfunc B() string { return \"retracted\" }\n"},
+	"dep.example/over@v1.0.7":                               {"go.mod": "module dep.example/over\n\ngo 1.21\n\nrequire dep.example/base v1.1.6\n", "o.go": "package over\n\nimport \"dep.example/base\"\n\nfunc O() string { return \"over+\" + base.B() }\n"},
+	"dep.example/newer@v1.0.8":                              {"go.mod": "module dep.example/newer\n\ngo 1.25\n", "n.go": "package newer\n\nfunc N() string { return \"newer\" }\n"},
 }
 
 func newAsGo(t *testing.T, src map[string]string) *asGo {
@@ -44,6 +59,7 @@ func newAsGo(t *testing.T, src map[string]string) *asGo {
 	toolchain := newProject(t)
 	const file = "v0.0.1-go1.25.14.linux-amd64.zip"
 	g.world.Files[file], g.world.Pins = toolchain.world.Files[file], toolchain.world.Pins
+	versions := map[string]string{}
 	for id, files := range proxyModules {
 		p, v, _ := strings.Cut(id, "@")
 		g.world.Files[v+".zip"], g.world.Files[v+".mod"] = executableZip(t, id+"/", files), []byte(files["go.mod"])
@@ -55,7 +71,8 @@ func newAsGo(t *testing.T, src map[string]string) *asGo {
 		write(t, at+".zip", string(g.world.Files[v+".zip"]))
 		write(t, at+".mod", files["go.mod"])
 		write(t, at+".info", fmt.Sprintf(`{"Version":%q,"Time":"2020-01-01T00:00:00Z"}`, v))
-		write(t, filepath.Join(g.proxy, esc, "@v/list"), v+"\n")
+		versions[esc] += v + "\n"
+		write(t, filepath.Join(g.proxy, esc, "@v/list"), versions[esc])
 	}
 	for p, text := range src {
 		write(t, filepath.Join(g.dir, p), text)
@@ -227,6 +244,27 @@ func listFiles(t *testing.T, dir string) string {
 
 const mainA = "package main\n\nimport \"dep.example/a\"\n\nfunc main() { println(a.A()) }\n"
 
+var tidy = [][]string{{".", "mod", "tidy"}}
+
+// mainOf is a module, with more lines in its go.mod, whose program prints the values of packages and expressions.
+func mainOf(lines string, uses ...string) map[string]string {
+	var imports, values strings.Builder
+	for i := 0; i < len(uses); i += 2 {
+		pkg, _, _ := strings.Cut(uses[i+1], ".")
+		fmt.Fprintf(&imports, "\t%s %q\n", pkg, uses[i])
+		fmt.Fprintf(&values, " + %s", uses[i+1])
+	}
+	return map[string]string{
+		"go.mod":             "module app.example\n\ngo 1.24\n\n" + lines,
+		"cmd/server/main.go": "package main\n\nimport (\n" + imports.String() + ")\n\nfunc main() { println(\"\"" + values.String() + ") }\n",
+	}
+}
+
+func with(src, more map[string]string) map[string]string {
+	maps.Copy(src, more)
+	return src
+}
+
 // TestAsGo compares module caches with those of `go mod download`, and builds programs with nothing else.
 func TestAsGo(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
@@ -235,8 +273,8 @@ func TestAsGo(t *testing.T) {
 	for name, c := range map[string]struct {
 		src     map[string]string
 		lock    [][]string // directory, arguments of go
-		prints  string
-		noCache bool // modules are vendored: there is no module cache to compare
+		prints  string     // empty: the program is not run, all there is to see is in the module cache
+		noCache bool       // modules are vendored, or go.sum has more than the workspace needs: there is no module cache to compare
 	}{
 		"one module": {map[string]string{"go.mod": "module app.example\n\ngo 1.24\n", "cmd/server/main.go": mainA}, [][]string{{".", "mod", "tidy"}}, "a+U", false},
 		"replaced by another module": {map[string]string{"go.mod": "module app.example\n\ngo 1.24\n\nreplace dep.example/a => dep.example/fork v1.2.0\n", "cmd/server/main.go": mainA},
@@ -251,7 +289,27 @@ func TestAsGo(t *testing.T) {
 			"lib/go.mod": "module lib.example/lib\n\ngo 1.24\n\nrequire dep.example/old v1.3.0\n", "lib/lib.go": "package lib\n\nimport \"dep.example/old\"\n\nfunc L() string { return \"+lib+\" + old.O() }\n",
 			"old/go.mod": "module dep.example/old\n\ngo 1.24\n", "old/o.go": "package old\n\nfunc O() string { return \"here\" }\n"},
 			[][]string{{"lib", "mod", "tidy"}, {".", "get", "dep.example/a@v1.0.0"}, {".", "work", "sync"}}, "a+U+lib+here", false},
-		"vendor": {map[string]string{"go.mod": "module app.example\n\ngo 1.24\n", "cmd/server/main.go": mainA}, [][]string{{".", "mod", "tidy"}, {".", "mod", "vendor"}}, "a+U", true},
+		"vendor":                             {map[string]string{"go.mod": "module app.example\n\ngo 1.24\n", "cmd/server/main.go": mainA}, [][]string{{".", "mod", "tidy"}, {".", "mod", "vendor"}}, "a+U", true},
+		"a major version beside another":     {mainOf("", "dep.example/two", "two.T()", "dep.example/two/v2", "v2.T()"), tidy, "", false},
+		"incompatible":                       {mainOf("", "dep.example/plain", "plain.P()"), tidy, "", false},
+		"a pseudo-version":                   {mainOf("", "dep.example/pseudo", "pseudo.P()"), [][]string{{".", "get", "dep.example/pseudo@v0.0.0-20200102030405-abcdef123456"}}, "", false},
+		"nested modules":                     {mainOf("", "dep.example/nest", "nest.N()", "dep.example/nest/own", "own.O()", "dep.example/nest/inner/deep", "deep.D()"), tidy, "outerowninner", false},
+		"a retracted version is passed over": {mainOf("", "dep.example/base", "base.B()"), tidy, "", false},
+		"a retracted version on purpose":     {mainOf("", "dep.example/base", "base.B()"), [][]string{{".", "get", "dep.example/base@v1.2.6"}}, "", false},
+		"an excluded version":                {mainOf("exclude dep.example/base v1.1.6\n", "dep.example/over", "over.O()"), tidy, "", false},
+		"only indirectly required":           {mainOf("require dep.example/base v1.2.6 // indirect\n", "dep.example/over", "over.O()"), tidy, "", false},
+		"another version instead":            {mainOf("replace dep.example/base => dep.example/base v1.0.6\n", "dep.example/over", "over.O()"), tidy, "", false},
+		"another major version instead":      {mainOf("require dep.example/two v1.0.2\n\nreplace dep.example/two v1.0.2 => dep.example/two v1.0.2\n", "dep.example/two", "two.T()"), tidy, "", false},
+		"retractions of its own":             {mainOf("retract [v1.0.0, v1.1.0]\n", "dep.example/two", "two.T()"), tidy, "", false},
+		"lines for the go command": {with(mainOf("replace dep.example/old => ./old\n", "dep.example/two", "two.T()", "dep.example/old", "old.O()"), map[string]string{
+			"go.mod":     "module app.example\n\ngo 1.25\n\ntoolchain go1.25.14\n\ngodebug default=go1.21\n\ntool dep.example/nest/own\n\nignore ./junk\n\nreplace dep.example/old => ./old\n",
+			"old/go.mod": "module dep.example/old\n\ngo 1.25\n", "old/o.go": "package old\n\nfunc O() string { return \"+here\" }\n", "junk/x.go": "package x\n\nimport _ \"none.example/x\"\n"}),
+			tidy, "v1+here", false},
+		"vendor in go.work": {with(mainOf("", "dep.example/two", "two.T()", "lib.example/lib", "lib.L()"), map[string]string{"go.work": "go 1.24\n\nuse (\n\t.\n\t./lib\n)\n",
+			"lib/go.mod": "module lib.example/lib\n\ngo 1.24\n", "lib/lib.go": "package lib\n\nimport \"dep.example/base\"\n\nfunc L() string { return \"+\" + base.B() }\n"}),
+			[][]string{{"lib", "mod", "tidy"}, {".", "get", "dep.example/two@v1.0.2"}, {".", "work", "sync"}, {".", "work", "vendor"}}, "v1+1.1.6", true},
+		"replace in go.work by another version": {with(mainOf("", "dep.example/over", "over.O()"), map[string]string{"go.work": "go 1.24\n\nuse .\n\nreplace dep.example/base => dep.example/base v1.0.6\n"}),
+			[][]string{{".", "mod", "tidy"}, {".", "mod", "download"}}, "over+1.0.6", true},
 		"nothing required": {map[string]string{"go.mod": "module app.example\n\ngo 1.24\n", "cmd/server/main.go": "package main\n\nfunc main() { println(\"alone\") }\n"},
 			nil, "alone", false},
 	} {
@@ -280,12 +338,78 @@ func TestAsGo(t *testing.T) {
 					t.Error("a module has executable files, which the go command never makes")
 				}
 			}
-			if name == "one module" || name == "replaced by another module" || name == "one version replaced" || name == "nothing required" {
+			if c.prints == "" {
+				g.world.Act = func(executor.Request) map[string]string { return map[string]string{"/build/out/authentik": "#!"} }
+				g.build(BuildOptions{})
+				return
+			}
+			if g.src["go.work"] == "" && name != "vendor" && !strings.Contains(g.src["go.mod"], "=> ./") {
 				// With dependencies apart there would be three builds, which the tests of the sandbox run.
 				g.src["go.mod"] = strings.Replace(g.src["go.mod"], "go 1.24", "go 1.23", 1)
 			}
 			if got := strings.TrimSpace(g.run(BuildOptions{})); got != c.prints {
 				t.Errorf("prints %q, want %q", got, c.prints)
+			}
+		})
+	}
+}
+
+// TestRefusesAsGo: where the go command refuses a lock, so does hewn, before it builds, with file, line and reason.
+func TestRefusesAsGo(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("there is no go command")
+	}
+	over := mainOf("", "dep.example/over", "over.O()")
+	for name, c := range map[string]struct {
+		file, old, new string
+		want           []string
+		goSays         string
+	}{
+		"no hash of the zip": {"go.sum", "dep.example/over v1.0.7 ", "dep.example/gone v1.0.7 ",
+			[]string{"go.mod:5: `dep.example/over`", "go.sum has no line `dep.example/over v1.0.7`", "cmd/server/main.go:4 imports dep.example/over"}, "missing go.sum entry"},
+		"no hash of go.mod": {"go.sum", "dep.example/over v1.0.7/go.mod ", "dep.example/gone v1.0.7/go.mod ",
+			[]string{"go.mod:5: `dep.example/over`", "go.sum has no line `dep.example/over v1.0.7/go.mod`"}, "missing go.sum entry"},
+		"an import of nothing required": {"cmd/server/main.go", "import (\n", "import (\n\t_ \"dep.example/none/x\"\n",
+			[]string{"cmd/server/main.go:4:2: `dep.example/none/x`", "no module that go.mod requires has the package `dep.example/none/x`", "go mod tidy"}, "no required module provides package"},
+		"an older version than another wants": {"go.mod", "dep.example/base v1.1.6", "dep.example/base v1.0.6",
+			[]string{"go.mod:7: `dep.example/base`", "dep.example/over@v1.0.7 requires dep.example/base@v1.1.6, go.mod has v1.0.6", "go mod tidy"}, "updates to go.mod needed"},
+		"a module for a newer Go": {"go.mod", "go 1.24", "go 1.20",
+			[]string{"go.mod:5: `dep.example/over`", "dep.example/over@v1.0.7 is for Go 1.21, go.mod is for Go 1.20"}, "updates to go.mod needed"},
+		"no go.mod of a line": {"go.mod", "module app.example\n", "", []string{"go.mod", "there is no module line"}, "missing module declaration"},
+		"a word too many":     {"go.mod", "go 1.24", "go 1.24 1.25", []string{"go.mod:3", "malformed go.mod"}, "errors parsing go.mod"},
+		"a cut hash":          {"go.sum", "/go.mod h1:", "/go.mod", []string{"go.sum:2", "malformed go.sum"}, "malformed go.sum"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newAsGo(t, maps.Clone(over))
+			g.lock(".", "mod", "tidy")
+			before := g.src[c.file]
+			if g.src[c.file] = strings.Replace(before, c.old, c.new, 1); g.src[c.file] == before {
+				t.Fatalf("%s has no %q:\n%s", c.file, c.old, before)
+			}
+			write(t, filepath.Join(g.dir, c.file), g.src[c.file])
+			if c.file == "go.mod" && strings.Contains(c.new, "v1.0.6") {
+				g.lock(".", "mod", "download", "dep.example/base@v1.0.6") // its hash has to be in go.sum
+			}
+			if out, err := g.command(g.dir, g.cache, "build", "-o", os.DevNull, "./cmd/server").CombinedOutput(); err == nil || !strings.Contains(string(out), c.goSays) {
+				t.Errorf("the go command says %v\n%s", err, out)
+			}
+			_, err := g.world.Build(func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+				return Build(ctx, ask, BuildOptions{Source: engine.Source("app"), Package: "./cmd/server", Output: "/bin/authentik"})
+			})
+			var p *diag.Problem
+			if !errors.As(err, &p) {
+				t.Fatalf("got %v", err)
+			}
+			text := err.Error() + "\n" + strings.Join(p.Detail, "\n") + strings.Join(p.Hints, "\n")
+			for _, want := range c.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("got %s\nwithout %s", text, want)
+				}
+			}
+			for _, r := range g.world.Ran {
+				if strings.Contains(r.Label, "go build ./") {
+					t.Errorf("%s ran", r.Label)
+				}
 			}
 		})
 	}

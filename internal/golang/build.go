@@ -43,6 +43,7 @@ type BuildOptions struct {
 	Package   string                 // "./cmd/server"
 	Output    string                 // where the program goes in the result: "/bin/authentik"
 	Root      engine.Step            // a root in which cgo finds its compiler; zero: none is needed (CGO_ENABLED=0)
+	NoCC      bool                   // Root is known to have no C compiler
 	Toolchain engine.Static          // zero: that of Toolchain
 	Env       map[string]string      // "CGO_ENABLED", "GOFIPS140", …
 	Flags     []string               // further flags of `go build`, for example -ldflags=…
@@ -60,6 +61,11 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 	p, err := readProject(ctx, ask, o.Source, o.Env["GOWORK"] != "off")
 	if err != nil {
 		return engine.Step{}, err
+	}
+	if _, chosen := o.Env["CGO_ENABLED"]; !chosen && o.Root.IsZero() {
+		env := map[string]string{"CGO_ENABLED": "0"}
+		maps.Copy(env, o.Env)
+		o.Env = env
 	}
 	if o.At == "" {
 		o.At = "/go/src/app"
@@ -85,6 +91,9 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 		}
 	}
 	if b.scope, err = scan(ctx, ask, o, p, o.Platform); err != nil {
+		return engine.Step{}, err
+	}
+	if err := b.check(); err != nil {
 		return engine.Step{}, err
 	}
 	want, err := p.wantedGo()
@@ -134,9 +143,6 @@ func (b *builder) env() map[string]string {
 		"GOTOOLCHAIN": "local", "GOPROXY": "off", "GOSUMDB": "off", "GOVCS": "*:off", "GOTELEMETRY": "off",
 		"GOENV": "off", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GO111MODULE": "on",
 		"GOOS": b.o.Platform.OS, "GOARCH": b.o.Platform.Arch,
-	}
-	if b.o.Root.IsZero() {
-		env["CGO_ENABLED"] = "0"
 	}
 	if b.vendor {
 		env["GOFLAGS"] = "-mod=vendor"
@@ -196,7 +202,7 @@ func (b *builder) modFiles() (engine.Step, []string) {
 		return texts("go.work", map[string]string{"go.work": b.workFile, "go.work.sum": b.project.workSums()}), nil
 	}
 	locks := engine.Select(b.o.Source.Step, "go.mod", "go.sum?")
-	mods := engine.Native("go.mod with replacements", modfileDef, modfileParams{Replace: b.replacements()}, locks)
+	mods := engine.Native("go.mod with replacements", modfileDef, modfileParams{Replace: b.replacements(), Used: b.used()}, locks, b.modules.Step)
 	return mods, []string{"-modfile=" + modDir + "/go.mod"}
 }
 
@@ -301,11 +307,13 @@ func putFiles(ctx context.Context, s store.Store, files map[string]string) (tree
 	return b.Build(ctx, s)
 }
 
-// modfileDef writes go.mod with replacements, and go.sum beside it.
-var modfileDef = engine.NativeDef{Name: "go-modfile", Version: 1, Run: writeModfile}
+// modfileDef writes go.mod with replacements, and go.sum beside it. Where the go command would want to change go.mod
+// before it builds anything, it says why.
+var modfileDef = engine.NativeDef{Name: "go-modfile", Version: 2, Run: writeModfile}
 
 type modfileParams struct {
-	Replace map[string]string `json:"replace"` // module path -> directory
+	Replace map[string]string `json:"replace"`        // module path -> directory
+	Used    []string          `json:"used,omitempty"` // modules that the program imports from, sorted
 }
 
 // maxLock bounds go.mod and go.sum; the largest go.sum known has 3 MB.
@@ -316,8 +324,8 @@ func writeModfile(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	if err := json.Unmarshal(c.Params, &p); err != nil {
 		return tree.Tree{}, err
 	}
-	if len(c.Inputs) != 1 {
-		return tree.Tree{}, fmt.Errorf("go-modfile: want one input, got %d", len(c.Inputs))
+	if len(c.Inputs) != 2 {
+		return tree.Tree{}, fmt.Errorf("go-modfile: want two inputs, got %d", len(c.Inputs))
 	}
 	files := map[string]string{}
 	for _, name := range []string{"go.mod", "go.sum"} {
@@ -333,6 +341,9 @@ func writeModfile(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 			return tree.Tree{}, err
 		}
 		files[name] = string(text)
+	}
+	if err := consistent(ctx, c, []byte(files["go.mod"]), p); err != nil {
+		return tree.Tree{}, err
 	}
 	if len(p.Replace) > 0 {
 		f, err := modfile.Parse("go.mod", []byte(files["go.mod"]), nil)

@@ -4,14 +4,18 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/lock/gosum"
+	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/testkit/plantest"
@@ -290,6 +294,14 @@ func TestBuildErrors(t *testing.T) {
 	}{
 		"no go.sum": {func(p *project, _ *BuildOptions) { delete(p.src, "go.sum") }, "cannot read `go.sum`"},
 		"malformed": {func(p *project, _ *BuildOptions) { p.src["go.sum"] = "x\n" }, "go.sum:1"},
+		"no C compiler in the root": {func(p *project, o *BuildOptions) {
+			p.src["internal/web/c.go"] = "package web\n\nimport \"C\"\n"
+			o.Root, o.NoCC = engine.Source("client").Step, true
+		}, "internal/web/c.go:3:8: `C`: target it: the program uses cgo, but there is no C compiler"},
+		"no root": {func(p *project, o *BuildOptions) {
+			p.src["internal/web/c.go"] = "package web\n\nimport \"C\"\n"
+			o.Env = map[string]string{"CGO_ENABLED": "1"}
+		}, "the program uses cgo, but there is no C compiler"},
 		"unknown replace": {func(_ *project, o *BuildOptions) {
 			o.Replace = map[string]engine.Step{"x.example/y": engine.Source("client").Step}
 		}, "module `x.example/y` cannot be replaced"},
@@ -319,5 +331,70 @@ func TestEmbedPatterns(t *testing.T) {
 	b := buildContext(platform.Platform{OS: "linux", Arch: "amd64"}, map[string]string{"GOFLAGS": "-mod=mod -tags=a,b"})
 	if !slices.Equal(b.BuildTags, []string{"a", "b"}) || !b.CgoEnabled {
 		t.Errorf("got %+v", b.BuildTags)
+	}
+}
+
+// TestBuildEnv: what a recipe chooses reaches both actions that compile, and so their keys.
+func TestBuildEnv(t *testing.T) {
+	for name, c := range map[string]struct {
+		env        map[string]string
+		root       bool
+		want       []string
+		sees, lack string
+	}{
+		"nothing chosen": {nil, false, []string{"CGO_ENABLED=0"}, "go/src/app/internal/web/web.go", ""},
+		"a root":         {nil, true, nil, "go/src/app/internal/web/web.go", "CGO_ENABLED=0"},
+		"cgo": {map[string]string{"CGO_ENABLED": "1", "CGO_CFLAGS": "-O1", "CC": "clang", "GOFIPS140": "latest"}, true,
+			[]string{"CGO_ENABLED=1", "CGO_CFLAGS=-O1", "CC=clang", "GOFIPS140=latest"}, "", ""},
+		"no cgo although there is a compiler": {map[string]string{"CGO_ENABLED": "0"}, true, []string{"CGO_ENABLED=0"}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProject(t)
+			p.src["internal/web/c.go"] = "//go:build cgo\n\npackage web\n\nimport \"C\"\n"
+			p.world.Act = func(r executor.Request) map[string]string {
+				if strings.Contains(r.Label, "go build ./") {
+					return map[string]string{"/build/out/authentik": "#!"}
+				}
+				return nil
+			}
+			p.world.Sources["root"] = map[string]string{"usr/bin/cc": "#!"}
+			o := BuildOptions{Env: c.env}
+			if c.root {
+				o.Root = engine.Source("root").Step
+			}
+			p.build(o)
+			for _, r := range p.world.Ran[1:] {
+				for _, want := range c.want {
+					if !slices.Contains(r.Action.Env, want) {
+						t.Errorf("%s has no %s in %q", r.Label, want, r.Action.Env)
+					}
+				}
+				if slices.Contains(r.Action.Env, c.lack) {
+					t.Errorf("%s has %s", r.Label, c.lack)
+				}
+			}
+			if !strings.Contains(p.sees(2, "/go/src/app"), c.sees) {
+				t.Errorf("sees %s", p.sees(2, "/go/src/app"))
+			}
+		})
+	}
+}
+
+// TestNoRelease: a release that does not exist is named with what there is instead.
+func TestNoRelease(t *testing.T) {
+	const list = "https://proxy.test/golang.org/toolchain/@v/list"
+	r := Resolver{Endpoints: endpoints{{URL: "direct"}, {URL: "https://proxy.test"}}, TempDir: t.TempDir(), Getter: pages{
+		list: "v0.0.1-go1.26.9.linux-amd64\nv0.0.1-go1.27rc1.linux-amd64\nv0.0.1-go1.28.0.linux-arm64\nv0.0.1-go1.25.14.linux-amd64\n",
+	}}
+	for request, want := range map[string]string{
+		"go1.99.0":  "there is no `go1.99.0` for linux/amd64 [there is no release of go1.99 the newest of all is go1.27rc1]",
+		"go1.99.x":  "there is no `go1.99` for linux/amd64 [there is no release of go1.99 the newest of all is go1.27rc1]",
+		"go1.26.99": "there is no `go1.26.99` for linux/amd64 [the newest of its line is go1.26.9 the newest of all is go1.27rc1]",
+	} {
+		_, err := r.Resolve(t.Context(), pins.Question{Set: "tool/go", Request: []string{request}, Platform: platform.Platform{OS: "linux", Arch: "amd64"}})
+		var p *diag.Problem
+		if !errors.As(err, &p) || fmt.Sprint(p.Error(), " ", p.Detail) != want {
+			t.Errorf("%s: got %v", request, err)
+		}
 	}
 }

@@ -24,8 +24,9 @@ import (
 
 // closure is what a package of the project needs: the project's own files, and everything imported from outside.
 type closure struct {
-	files   []string // of the project, relative to its root, sorted: sources and embedded files
-	imports []string // packages of other modules and of the standard library, sorted
+	files   []string                 // of the project, relative to its root, sorted: sources and embedded files
+	imports []string                 // packages of other modules and of the standard library, sorted
+	from    map[string]diag.Position // where each import stands first
 }
 
 // scanner follows imports through the project's own packages. It reads single files, so that the plan runs again only
@@ -38,7 +39,7 @@ type scanner struct {
 	build   build.Context
 	seen    map[string]bool // directories
 	files   map[string]bool
-	imports map[string]bool
+	imports map[string]diag.Position
 }
 
 // scan gives the closure of the package in directory pkg ("./cmd/server").
@@ -46,12 +47,12 @@ func scan(ctx context.Context, ask *engine.Ask, o BuildOptions, project *goProje
 	s := &scanner{
 		ctx: ctx, ask: ask, src: o.Source, project: project,
 		build: buildContext(p, o.Env),
-		seen:  map[string]bool{}, files: map[string]bool{}, imports: map[string]bool{},
+		seen:  map[string]bool{}, files: map[string]bool{}, imports: map[string]diag.Position{},
 	}
 	if err := s.dir(path.Clean(o.Package)); err != nil {
 		return closure{}, err
 	}
-	return closure{files: slices.Sorted(maps.Keys(s.files)), imports: slices.Sorted(maps.Keys(s.imports))}, nil
+	return closure{files: slices.Sorted(maps.Keys(s.files)), imports: slices.Sorted(maps.Keys(s.imports)), from: s.imports}, nil
 }
 
 // buildContext decides which files belong to a build, as the go command would with this environment.
@@ -129,7 +130,8 @@ func (s *scanner) file(dir, p string) error {
 	if err != nil || !match {
 		return nil // a file that cannot be read this far is the compiler's to complain about
 	}
-	f, err := parser.ParseFile(token.NewFileSet(), p, b, parser.ImportsOnly|parser.ParseComments)
+	set := token.NewFileSet()
+	f, err := parser.ParseFile(set, p, b, parser.ImportsOnly|parser.ParseComments)
 	if f == nil {
 		return nil
 	}
@@ -140,7 +142,8 @@ func (s *scanner) file(dir, p string) error {
 			continue
 		}
 		embeds = embeds || name == "embed"
-		if err := s.imported(name); err != nil {
+		at := set.Position(spec.Pos())
+		if err := s.imported(name, diag.Position{File: p, Line: at.Line, Col: at.Column, Key: name}); err != nil {
 			return err
 		}
 	}
@@ -151,17 +154,21 @@ func (s *scanner) file(dir, p string) error {
 	return nil
 }
 
-func (s *scanner) imported(name string) error {
+func (s *scanner) imported(name string, at diag.Position) error {
 	if name == "C" {
-		s.imports["runtime/cgo"] = true
-		return nil
+		name = runtimeCgo
 	}
 	if dir, ok := s.project.moduleDir(name); ok {
 		return s.dir(dir)
 	}
-	s.imports[name] = true
+	if _, again := s.imports[name]; !again {
+		s.imports[name] = at
+	}
 	return nil
 }
+
+// runtimeCgo stands for `import "C"`.
+const runtimeCgo = "runtime/cgo"
 
 // embedded adds what the file's //go:embed lines name.
 func (s *scanner) embedded(dir string, text []byte) error {

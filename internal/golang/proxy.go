@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/version"
 	"io"
 	"os"
 	"path"
@@ -76,6 +77,7 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 			Hint("add to hewn.toml: [mirror.go] urls = [\"https://proxy.example\"]")
 	}
 	var errs []error
+	var missing *diag.Problem
 	for _, e := range eps {
 		if e.URL == origin.Direct {
 			continue // toolchains are published at proxies only
@@ -84,7 +86,13 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 		if err == nil {
 			return []source.Artifact{a}, nil
 		}
-		errs = append(errs, err)
+		if p := (*diag.Problem)(nil); missing == nil && errors.As(err, &p) && p.Code == codeVersion {
+			missing = p
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", e.URL, err))
+	}
+	if missing != nil {
+		return nil, missing
 	}
 	return nil, fmt.Errorf("toolchain %s for %s: %w", q.Request[0], q.Platform, errors.Join(errs...))
 }
@@ -97,7 +105,7 @@ func (r Resolver) from(ctx context.Context, e origin.Endpoint, q pins.Question) 
 			return source.Artifact{}, err
 		}
 		if release = newestOf(string(b), line, q.Platform); release == "" {
-			return source.Artifact{}, fmt.Errorf("the proxy has no release of %s: %w", line, fetch.ErrGone)
+			return source.Artifact{}, noRelease(line, string(b), q.Platform)
 		}
 	}
 	a := source.Artifact{Ecosystem: source.Go, Name: toolchainModule, Version: toolchainVersion(release, q.Platform)}
@@ -106,8 +114,35 @@ func (r Resolver) from(ctx context.Context, e origin.Endpoint, q pins.Question) 
 	if err != nil {
 		return a, err
 	}
-	a.Integrity, err = r.hash(ctx, loc, a.File)
+	if a.Integrity, err = r.hash(ctx, loc, a.File); errors.Is(err, fetch.ErrGone) {
+		if b, lerr := r.Getter.Get(ctx, e, e.URL+"/"+toolchainModule+"/@v/list", "", maxList); lerr == nil {
+			err = noRelease(release, string(b), q.Platform)
+		}
+	}
 	return a, err
+}
+
+const codeVersion = "go-version"
+
+// noRelease says that there is no such release, and what the list of a proxy has instead.
+func noRelease(release, list string, p platform.Platform) error {
+	newest, suffix := "", "."+p.OS+"-"+p.Arch
+	for v := range strings.FieldsSeq(list) {
+		v, ok := strings.CutSuffix(strings.TrimPrefix(v, "v0.0.1-"), suffix)
+		if ok && version.IsValid(v) && version.Compare(v, newest) > 0 {
+			newest = v
+		}
+	}
+	line := version.Lang(release)
+	have := []string{"there is no release of " + line}
+	if of := newestOf(list, line, p); of != "" {
+		have = []string{"the newest of its line is " + of}
+	}
+	if newest != "" {
+		have = append(have, "the newest of all is "+newest)
+	}
+	return diag.Inputf(codeVersion, "there is no `%s` for %s/%s", release, p.OS, p.Arch).With(have...).
+		Hint("mend the `toolchain` or `go` line of go.mod: `go get go@latest toolchain@none`")
 }
 
 // hash downloads a zip and computes its h1.

@@ -431,7 +431,7 @@ func golangBuild(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 		return nil, err
 	}
 	if root.v != nil {
-		o.Root = root.v.step
+		o.Root, o.NoCC = root.v.step, root.versions != nil && root.versions["gcc"] == "" && root.versions["clang"] == ""
 	}
 	if o.Replace, err = stepDict("replace", replace); err != nil {
 		return nil, err

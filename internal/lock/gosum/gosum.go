@@ -115,6 +115,7 @@ type Mod struct {
 	File    string // as ParseMod was told
 	Path    string // of the main module
 	Require []Require
+	Exclude []module.Version
 }
 
 // Require is a require line.
@@ -143,6 +144,9 @@ func ParseMod(file string, b []byte) (*Mod, error) {
 	m := &Mod{Lines: linesOf(f.Go, f.Toolchain, f.Replace), File: file, Path: f.Module.Mod.Path}
 	for _, r := range f.Require {
 		m.Require = append(m.Require, Require{r.Mod, r.Syntax.Start.Line})
+	}
+	for _, e := range f.Exclude {
+		m.Exclude = append(m.Exclude, e.Mod)
 	}
 	return m, nil
 }
