@@ -74,16 +74,16 @@ func newWorld(t *testing.T) *world {
 		w.store, w.cold = s, false
 	}
 	copyFile(t, cmp.Or(os.Getenv("HEWN_E2E_HEWN"), filepath.Join(repo, "bin", "hewn")), w.hewn)
-	w.clone(t)
+	w.copyTracked(t, "examples")
 	w.first = person{hewn: w.hewn, dir: w.work, env: environ(nil, "HEWN_STORE="+w.store)}
 	return w
 }
 
-// clone copies what a clone of the repository would hold of examples/. hewn.toml allows pins to move with the archive, and
+// copyTracked copies what a clone of the repository would hold of directories. hewn.toml allows pins to move with the archive, and
 // that must not change the repository.
-func (w *world) clone(t *testing.T) {
+func (w *world) copyTracked(t *testing.T, dirs ...string) {
 	t.Helper()
-	cmd := exec.Command("git", "-c", "safe.directory=*", "-C", w.repo, "ls-files", "-z", "-co", "--exclude-standard", "examples")
+	cmd := exec.Command("git", append([]string{"-c", "safe.directory=*", "-C", w.repo, "ls-files", "-z", "-co", "--exclude-standard"}, dirs...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -37,7 +37,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/wwt/guac"
-	"goauthentik.io/api/v3"
 	"golang.org/x/exp/constraints"
 	"golang.org/x/oauth2"
 	"golang.org/x/sync/errgroup"
@@ -45,6 +44,9 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"layeh.com/radius"
+
+	"goauthentik.io/internal/version"
+	files "goauthentik.io/web"
 )
 
 func must[T any](v T, err error) T {
@@ -113,7 +115,8 @@ func rest(said map[string]any) {
 	said["go-envconfig"] = settings.Name
 	said["logrus"] = logrus.InfoLevel.String()
 	said["testify"] = assert.ObjectsAreEqual(1, 1)
-	said["api"] = api.Version
+	said["api"] = version.UserAgent()
+	said["robots"] = len(files.RobotsTxt)
 	said["x/exp"] = largest(1, 2)
 	var group errgroup.Group
 	group.Go(func() error { return errors.New("one") })

@@ -1,0 +1,1 @@
+"""What the server embeds of the library."""
