@@ -287,7 +287,7 @@ func (a *pnpmAssembler) step(ctx context.Context, l layout) (engine.Step, error)
 			return engine.Step{}, err
 		}
 	}
-	return engine.Native("node_modules", pnpmDef, a.params, a.inputs...), nil
+	return a.runScripts(ctx, engine.Native("node_modules", pnpmDef, a.params, a.inputs...), l)
 }
 
 func (a *pnpmAssembler) bin(ctx context.Context, b binDir) error {

@@ -38,7 +38,13 @@ func (a *pnpmAssembler) patched(s engine.Step, sn *pnpm.Snapshot) (engine.Step, 
 		if patch.Hash == sn.PatchHash {
 			pkg := a.pkg(sn.Key)
 			file := engine.Select(a.opts.Dir.Step, patch.Path)
-			return engine.Native(pkg.Name+" "+pkg.Version+" patched", patchDef, patchParams{File: patch.Path}, s, file), nil
+			label, params := pkg.Name+" "+pkg.Version+" patched", patchParams{File: patch.Path}
+			files, ok1 := s.Static()
+			text, ok2 := file.Static()
+			if ok1 && ok2 {
+				return engine.NativeStatic(label, patchDef, params, files, text).Step, nil
+			}
+			return engine.Native(label, patchDef, params, s, file), nil
 		}
 	}
 	return s, diag.Inputf("pnpm-patch", "no patch has the hash %s, which `%s` is locked with", sn.PatchHash, sn.Package).

@@ -11,7 +11,6 @@ import (
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/lock/pnpm"
-	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/source"
 )
 
@@ -58,7 +57,7 @@ func (a *pnpmAssembler) unpacked(ctx context.Context, snapshot string) (engine.S
 		}
 		return engine.NativeStatic(label, unpackDef, params, s).Step, nil
 	}
-	if res.Repo != "" || res.GitHosted || res.Path != "" {
+	if repo, _ := forge(res.Tarball); res.Repo != "" || res.GitHosted || res.Path != "" || repo != "" && res.Integrity.IsZero() {
 		ref, err := a.gitRef(pkg)
 		if err != nil {
 			return engine.Step{}, err
@@ -72,7 +71,7 @@ func (a *pnpmAssembler) unpacked(ctx context.Context, snapshot string) (engine.S
 	if strings.Contains(pkg.Version, "/") {
 		return engine.Step{}, a.problem(pkg, "it has no version of its own")
 	}
-	if artifact.Integrity.IsZero() {
+	if !strong(artifact.Integrity) {
 		var err error
 		if artifact, err = a.pinned(ctx, pkg, artifact); err != nil {
 			return engine.Step{}, err
@@ -83,9 +82,7 @@ func (a *pnpmAssembler) unpacked(ctx context.Context, snapshot string) (engine.S
 
 // pinned is an archive whose hash the lock does not know: `hewn update` pins it.
 func (a *pnpmAssembler) pinned(ctx context.Context, pkg *pnpm.Package, wanted source.Artifact) (source.Artifact, error) {
-	as, err := a.ask.Artifacts(ctx, pins.Question{
-		Ecosystem: source.NPM, Set: "npm/" + pkg.Key, Request: []string{pkg.Name + "@" + pkg.Version, wanted.URL},
-	})
+	as, err := a.ask.Artifacts(ctx, unlocked(wanted))
 	if err != nil {
 		return wanted, err
 	}
