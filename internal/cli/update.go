@@ -75,7 +75,7 @@ func named(names []string) func(pins.Question) bool {
 type updateOptions struct {
 	mode    pins.Mode
 	refresh func(pins.Question) bool
-	files   bool // bring the lists of files up to date, from which failing builds get hints
+	files   bool // bring the lists of files up to date, from which failing builds get hints, and look at the roots
 }
 
 // updateLock evaluates the plans of all targets with Pins that resolve, and writes the new lock if anything moved.
@@ -111,6 +111,7 @@ func (c *command) updateLock(ctx context.Context, p *place, st *disk.Store, o up
 	now := up.Result(true, c.flags.plat)
 	if o.files && now.Uses(source.Debian, c.flags.plat) {
 		s.updateFiles(ctx)
+		c.sayApart(now)
 	}
 	changes := now.Diff(old)
 	text := now.Format()
@@ -125,6 +126,17 @@ func (s *shop) updateFiles(ctx context.Context) {
 	if err := s.debian.UpdateFiles(ctx, s.debianDir(), debian.Arch(s.c.flags.plat)); err != nil {
 		s.c.ui().Say("hewn: warning: a build that misses a header will not be told which package has it: %v", err)
 	}
+}
+
+// sayApart says that roots have different versions of a package: what is compiled in one may not run in another.
+func (c *command) sayApart(l *pins.Lock) {
+	apart := l.Apart(source.Debian, c.flags.plat, debian.SameSuite)
+	if len(apart) == 0 {
+		return
+	}
+	a := apart[0]
+	c.ui().Say("hewn: note: roots have different versions of `%s` (%s in %s, %s in %s) and of %d more; `hewn update REF debian` resolves all roots anew, and `suites` below [debian] in hewn.toml can name one suite for all",
+		a.Name, a.Versions[0], a.Sets[0], a.Versions[1], a.Sets[1], len(apart)-1)
 }
 
 // askEverything plans every target, and what their plans refer to, so that every question is asked. A source that is used

@@ -343,3 +343,11 @@ func indexURLs(dist, name string, byHash bool, f indexFile) []string {
 	}
 	return urls
 }
+
+// SameSuite says whether two requests leave the suite to hewn, or name the same: then what they share has one version.
+func SameSuite(a, b []string) bool {
+	named := func(lines []string) []string {
+		return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return !strings.HasPrefix(l, "suite ") })
+	}
+	return slices.Equal(named(a), named(b))
+}

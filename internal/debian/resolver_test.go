@@ -210,3 +210,19 @@ func TestArtifactsRefuse(t *testing.T) {
 		}
 	}
 }
+
+func TestSameSuite(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"package a", "package b;essential", true},
+		{"package a;suite stable", "package b;suite stable", true},
+		{"package a;suite stable", "package b;suite testing", false},
+		{"package a", "package b;suite testing", false},
+	} {
+		if got := SameSuite(strings.Split(c.a, ";"), strings.Split(c.b, ";")); got != c.want {
+			t.Errorf("%q, %q: got %v", c.a, c.b, got)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -304,6 +305,40 @@ func (l *Lock) Uses(eco source.Ecosystem, plat platform.Platform) bool {
 		}
 	}
 	return false
+}
+
+// Apart is a package that two sets pin at different versions.
+type Apart struct {
+	Name           string
+	Sets, Versions [2]string
+}
+
+// Apart gives the packages of an ecosystem that sets of one platform pin at different versions, each once, by name.
+// alike says whether the requests of two sets were meant to get the same.
+func (l *Lock) Apart(eco source.Ecosystem, plat platform.Platform, alike func(a, b []string) bool) []Apart {
+	var keys []key
+	for k := range l.sets {
+		if k.eco == eco && k.plat == plat {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b key) int { return cmp.Compare(a.set, b.set) })
+	type seen struct {
+		k       key
+		version string
+	}
+	first, out := map[string][]seen{}, map[string]Apart{}
+	for _, k := range keys {
+		for _, a := range l.sets[k].artifacts {
+			for _, s := range first[a.Name] {
+				if _, known := out[a.Name]; !known && s.version != a.Version && alike(l.sets[s.k].request, l.sets[k].request) {
+					out[a.Name] = Apart{a.Name, [2]string{s.k.set, k.set}, [2]string{s.version, a.Version}}
+				}
+			}
+			first[a.Name] = append(first[a.Name], seen{k, a.Version})
+		}
+	}
+	return slices.SortedFunc(maps.Values(out), func(a, b Apart) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // SetsOf names the sets that hold an artifact, as `ecosystem set platform`.

@@ -3,6 +3,7 @@ package pins
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,4 +181,21 @@ func FuzzParseLock(f *testing.F) {
 			t.Fatalf("not stable:\n%s\n%s", text, back.Format())
 		}
 	})
+}
+
+func TestApart(t *testing.T) {
+	sum := strings.Repeat("0", 64)
+	pin := func(name, version, sets string) string {
+		return "pin debian linux/amd64 " + name + " " + version + " " + name + version + ".deb sha256:" + sum + " in=" + sets + "\n"
+	}
+	l, err := ParseLock("sources.lock", []byte("hewn-lock 1\nset debian root/a linux/amd64 x\nset debian root/b linux/amd64 x\nset debian root/c linux/amd64 other\n"+
+		"set debian root/a linux/arm64 x\n"+pin("libc6", "1", "root/a")+pin("libc6", "2", "root/b")+pin("bash", "1", "root/a,root/b")+pin("bash", "2", "root/c")+pin("only", "1", "root/a")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alike := func(a, b []string) bool { return slices.Equal(a, b) }
+	got := l.Apart(source.Debian, amd64, alike)
+	if want := []Apart{{"libc6", [2]string{"root/a", "root/b"}, [2]string{"1", "2"}}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
