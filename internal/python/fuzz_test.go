@@ -75,7 +75,9 @@ func FuzzSelect(f *testing.F) {
 			var list []Selected
 			var err error
 			if l, bad := uv.Read("uv.lock", data); bad == nil {
-				list, err = Select(l, r)
+				if err = checkLock(l); err == nil {
+					list, err = Select(l, r)
+				}
 			} else if l, bad := pylock.Read("pylock.toml", data); bad == nil {
 				list, err = SelectPylock(l, r)
 			} else if l, bad := poetry.Read("poetry.lock", data); bad == nil {

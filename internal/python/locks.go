@@ -52,6 +52,9 @@ func (v *venv) readUV(ctx context.Context, data []byte, r Request) ([]Selected, 
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLock(lock); err != nil {
+		return nil, err
+	}
 	if err := v.checkManifests(ctx, lock); err != nil {
 		return nil, err
 	}

@@ -82,6 +82,9 @@ func TestCheckManifestOfExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := checkLock(l); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
 		if err := checkManifest(l, l.Root(), p, "pyproject.toml"); err != nil || len(p.requires) < 10 {
 			t.Errorf("%s: %v", dir, problemText(err))
 		}

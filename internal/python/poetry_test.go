@@ -1,12 +1,15 @@
 package python
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
 
+	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/lock/poetry"
 	"hewn.example/hewn/internal/store/memory"
+	"hewn.example/hewn/internal/testkit/plantest"
 )
 
 // TestAsPoetry compares environments with those that `poetry sync` made of the same locks. poetry_record_test.go says how
@@ -68,6 +71,39 @@ func TestContentHash(t *testing.T) {
 		}
 		if err := checkContentHash(l, []byte(c.files["pyproject.toml"])); err != nil {
 			t.Errorf("%s: %v", c.name, problemText(err))
+		}
+	}
+}
+
+// TestVersionOfLocks: the lock says which Python where pyproject.toml does not.
+func TestVersionOfLocks(t *testing.T) {
+	lock := func(versions string) string {
+		return "[metadata]\nlock-version = '2.1'\ncontent-hash = 'x'\npython-versions = '" + versions + "'\n"
+	}
+	for _, tc := range []struct{ pyproject, lock, want string }{
+		{"[tool.poetry]\n", lock("^3.11"), "3.11"},
+		{"[tool.poetry]\n", lock(">=3.12,<3.14 || 3.11.*"), "3.12"},
+		{"[project]\nrequires-python = '>=3.10'\n", lock(">=3.12"), "3.10"},
+		{"[tool.poetry]\n", lock("*"), "does not say which Python 3 the project needs"},
+		{"[tool.poetry]\n", "", "does not say which Python 3 the project needs"},
+	} {
+		w := plantest.New(t, Natives())
+		files := map[string]string{"pyproject.toml": tc.pyproject}
+		if tc.lock != "" {
+			files[poetryLock] = tc.lock
+		}
+		w.Sources["app"] = files
+		var got string
+		_, err := w.Build(func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+			v, err := Version(ctx, ask, engine.Source("app"))
+			got = v
+			return engine.Source("app").Step, err
+		})
+		if err != nil {
+			got = problemText(err)
+		}
+		if !strings.Contains(got, tc.want) {
+			t.Errorf("%q: got %s, want %s", tc.lock, got, tc.want)
 		}
 	}
 }

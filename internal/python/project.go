@@ -10,6 +10,7 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/lock/poetry"
 	"hewn.example/hewn/internal/lock/pylock"
 	"hewn.example/hewn/internal/lock/tomldoc"
 	"hewn.example/hewn/internal/python/pep440"
@@ -165,7 +166,18 @@ func Version(ctx context.Context, ask *engine.Ask, src engine.Static) (string, e
 	if p.requiresPython != "" {
 		return minorOf("pyproject.toml", "project.requires-python", p.requiresPython)
 	}
-	data, err := ask.Read(ctx, src, pyLock) // which needs no project beside it
+	data, err := ask.Read(ctx, src, poetryLock) // which has the range that a project of Poetry 1's form gives
+	if err == nil {
+		lock, err := poetry.Read(poetryLock, data)
+		if err != nil {
+			return "", err
+		}
+		return minorOf(poetryLock, "metadata.python-versions", poetry.Ranges(lock.PythonVersions)[0])
+	}
+	if !errors.Is(err, tree.ErrNotExist) {
+		return "", err
+	}
+	data, err = ask.Read(ctx, src, pyLock) // which needs no project beside it
 	if errors.Is(err, tree.ErrNotExist) {
 		return minorOf("pyproject.toml", "project.requires-python", "")
 	}
