@@ -61,6 +61,7 @@ type miss struct {
 	name  string // "xmlsec/xmlsec.h", "libxslt.so", "libxml-2.0.pc", "xslt-config", "FooConfig.cmake"
 	shown string // as the log has it
 	bases []string
+	dirs  []string // where the log has compilers look for headers
 	best  int // the rank of what was found
 	found []string
 }
@@ -70,6 +71,7 @@ const (
 	maxHintLog   = 64 << 20
 	maxHintLine  = 4 << 10
 	maxProviders = 4
+	maxIncludes  = 64
 )
 
 // signs are how tools say that something is not there. The groups are names, of which one or more are set.
@@ -107,6 +109,7 @@ var signs = []struct {
 // missing gives what the log says is not there, the last of it, each once.
 func missing(log io.Reader) []*miss {
 	var out []*miss
+	var dirs []string
 	add := func(m *miss) {
 		out = slices.DeleteFunc(out, func(o *miss) bool { return o.kind == m.kind && o.name == m.name })
 		if out = append(out, m); len(out) > maxMissed {
@@ -116,6 +119,9 @@ func missing(log io.Reader) []*miss {
 	br := bufio.NewReaderSize(io.LimitReader(log, maxHintLog), maxHintLine)
 	for {
 		line, err := br.ReadSlice('\n') // a longer line comes in pieces, and one of them will have it
+		if bytes.Contains(line, []byte("-I/usr/include/")) {
+			dirs = includes(dirs, line)
+		}
 		lower := bytes.ToLower(line)
 		if bytes.Contains(lower, []byte("found")) || bytes.Contains(lower, []byte("find")) || bytes.Contains(lower, []byte("no such")) ||
 			bytes.Contains(lower, []byte("needs to be")) || bytes.Contains(lower, []byte("development")) || bytes.Contains(lower, []byte("cannot open")) || bytes.Contains(lower, []byte(".cmake")) {
@@ -131,9 +137,22 @@ func missing(log io.Reader) []*miss {
 			}
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			for _, m := range out {
+				m.dirs = dirs
+			}
 			return out
 		}
 	}
+}
+
+// includes adds to dirs where a compiler's command looks for headers.
+func includes(dirs []string, line []byte) []string {
+	for f := range bytes.FieldsSeq(line) {
+		if dir, ok := bytes.CutPrefix(f, []byte("-I/usr/include/")); ok && len(dirs) < maxIncludes && !slices.Contains(dirs, string(dir)) {
+			dirs = append(dirs, string(dir))
+		}
+	}
+	return dirs
 }
 
 func shown(kind, name, format string) string {
@@ -175,8 +194,8 @@ func (m *miss) rank(p, kind string) int {
 		return -1
 	}
 	rest = strings.Trim(strings.TrimPrefix(rest, "/usr/include"), "/")
-	if rest == "" || strings.Contains(rest, "-linux-gnu") && !strings.Contains(rest, "/") {
-		return 0 // where the compiler looks by itself
+	if rest == "" || slices.Contains(m.dirs, rest) || strings.Contains(rest, "-linux-gnu") && !strings.Contains(rest, "/") {
+		return 0 // where the compiler looks
 	}
 	return 1 + strings.Count(rest, "/")
 }

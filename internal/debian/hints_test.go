@@ -78,6 +78,7 @@ func TestHints(t *testing.T) {
 		"x.cc:1:10: fatal error: Eigen/Core: No such file or directory":                                                   one("libeigen3-dev", "Eigen/Core"),
 		"x.c:1:10: fatal error: ffi.h: No such file or directory":                                                         one("libffi-dev", "ffi.h"),
 		"x.c:1:10: fatal error: Python.h: No such file or directory":                                                      "the Debian packages libpython3.13-dev and libpython3.14-dev have `Python.h`: add one of them to the root in which this is built",
+		"gcc -O2 -I/usr/include/python3.14 -c x.c\nx.c:1:10: fatal error: Python.h: No such file or directory":            one("libpython3.14-dev", "Python.h"),
 		"x.c:1:10: fatal error: types.h: No such file or directory":                                                       "",
 		"x.c:1:10: fatal error: own/nobody.h: No such file or directory":                                                  "",
 		"/usr/bin/ld: cannot find -lxslt: No such file or directory":                                                      one("libxslt1-dev", "-lxslt"),
