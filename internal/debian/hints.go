@@ -62,7 +62,7 @@ type miss struct {
 	shown string // as the log has it
 	bases []string
 	dirs  []string // where the log has compilers look for headers
-	best  int // the rank of what was found
+	best  int      // the rank of what was found
 	found []string
 }
 
