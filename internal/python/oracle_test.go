@@ -130,7 +130,8 @@ func newCase(name string, a *txtar.Archive) *oracleCase {
 type oracleWorld struct {
 	*oracleCase
 	st   *memory.Store
-	lock string // the file that is installed from
+	lock string    // the file that is installed from
+	pins pins.Pins // answers instead of the index; may be nil
 
 	mu    sync.Mutex
 	roots map[string]tree.Tree // of actions, by label
@@ -184,6 +185,14 @@ func (w *oracleWorld) tree(ctx context.Context, files map[string]string) (tree.T
 }
 
 func (w *oracleWorld) Artifacts(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
+	if w.pins != nil {
+		return w.pins.Artifacts(ctx, q)
+	}
+	return w.Resolve(ctx, q)
+}
+
+// Resolve answers a question as an update does.
+func (w *oracleWorld) Resolve(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
 	if q.Ecosystem == source.Git {
 		repo := strings.TrimPrefix(q.Request[0], "repo ")
 		return []source.Artifact{pins.GitAnswer(repo, strings.TrimPrefix(q.Request[1], "rev "), commitOf(w.repos[path.Base(repo)]))}, nil

@@ -1,9 +1,15 @@
 package python
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"hewn.example/hewn/internal/diag"
+	"hewn.example/hewn/internal/pins"
+	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/store/memory"
 )
 
@@ -31,4 +37,65 @@ func TestAsPip(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRequirementsPins: an update pins the whole set; a build takes it from the pins only, and refuses a changed file.
+func TestRequirementsPins(t *testing.T) {
+	ctx := t.Context()
+	for _, name := range []string{"closure", "git", "urls", "includes"} {
+		t.Run(name, func(t *testing.T) {
+			i := slices.IndexFunc(readCases(t, "requirements"), func(c *oracleCase) bool { return c.name == name })
+			c := readCases(t, "requirements")[i]
+			install := func(p pins.Pins) error {
+				c.locks[reqsFile] = c.files[reqsFile]
+				got, err := (&oracleWorld{oracleCase: c, st: memory.New(), lock: reqsFile, pins: p}).install()
+				if err == nil {
+					err = errorIf(difference(c.want[uvLock], got.String()))
+				}
+				return err
+			}
+			w := &oracleWorld{oracleCase: c}
+			u := pins.NewUpdater(pins.NewLock("sources.lock"), map[source.Ecosystem]pins.Resolver{source.PyPI: w, source.Git: w}, pins.All, nil)
+			if err := install(u); err != nil {
+				t.Fatal(problemText(err))
+			}
+			lock, err := pins.ParseLock("sources.lock", u.Result(true, platform.Platform{OS: "linux", Arch: "amd64", Libc: "glibc"}).Format())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := install(lock); err != nil {
+				t.Errorf("from the pins: %v", problemText(err))
+			}
+			again := pins.NewUpdater(lock, nil, pins.Missing, nil)
+			if err := install(again); err != nil {
+				t.Errorf("an update of what is missing asks for what is there: %v", problemText(err))
+			}
+			_, err = lock.Artifacts(ctx, pins.Question{Ecosystem: source.PyPI, Set: "requirements/" + reqsFile, Platform: linux})
+			if err == nil {
+				t.Error("the pin answers another question")
+			}
+			c.files[reqsFile] += "tool<9\n"
+			if err = install(lock); err == nil || !strings.Contains(problemText(err), reqsFile) || !strings.Contains(strings.Join(hints(err), " "), "hewn update --missing") {
+				t.Errorf("changed: got %v, hints %q", problemText(err), hints(err))
+			}
+			if err = install(pins.NewLock("sources.lock")); err == nil || !strings.Contains(strings.Join(hints(err), " "), "hewn update --missing") {
+				t.Errorf("without pins: got %v, hints %q", problemText(err), hints(err))
+			}
+		})
+	}
+}
+
+func errorIf(text string) error {
+	if text == "" {
+		return nil
+	}
+	return errors.New(text)
+}
+
+func hints(err error) []string {
+	var p *diag.Problem
+	if !errors.As(err, &p) {
+		return nil
+	}
+	return p.Hints
 }
