@@ -28,7 +28,7 @@ import (
 
 // Natives lists the native steps of this package.
 func Natives() []engine.NativeDef {
-	return []engine.NativeDef{unpackDef, packDef, modulesDef, toolchainDef, pnpmDef, localDef, patchDef}
+	return []engine.NativeDef{unpackDef, packDef, modulesDef, toolchainDef, pnpmDef, localDef, patchDef, pnpmToolDef}
 }
 
 // ModulesOptions says which node_modules to make.

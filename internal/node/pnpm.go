@@ -145,11 +145,11 @@ func (p *pnpmPlan) importer(at string) *pnpm.Importer {
 	return nil
 }
 
-// pnpmMajor reads which pnpm the project names: its layouts differ from one major version to the next.
-func pnpmMajor(ctx context.Context, ask *engine.Ask, dir engine.Static) (int, error) {
+// packageManager is what a package.json says of the program that installs its packages, `name@version`; empty if nothing.
+func packageManager(ctx context.Context, ask *engine.Ask, dir engine.Static) (string, error) {
 	b, err := ask.Read(ctx, dir, "package.json")
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	var m struct {
 		PackageManager string `json:"packageManager"`
@@ -158,11 +158,19 @@ func pnpmMajor(ctx context.Context, ask *engine.Ask, dir engine.Static) (int, er
 		} `json:"devEngines"`
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
-		return 0, diag.Inputf("package-json", "`packageManager` cannot be read").At(diag.Position{File: "package.json"}).Because(err)
+		return "", diag.Inputf("package-json", "`packageManager` cannot be read").At(diag.Position{File: "package.json"}).Because(err)
 	}
-	text := m.PackageManager
-	if text == "" && m.DevEngines.PackageManager.Name != "" {
-		text = m.DevEngines.PackageManager.Name + "@" + strings.TrimLeft(m.DevEngines.PackageManager.Version, "^~>=v ")
+	if m.PackageManager == "" && m.DevEngines.PackageManager.Name != "" {
+		return m.DevEngines.PackageManager.Name + "@" + strings.TrimLeft(m.DevEngines.PackageManager.Version, "^~>=v "), nil
+	}
+	return m.PackageManager, nil
+}
+
+// pnpmMajor reads which pnpm the project names: its layouts differ from one major version to the next.
+func pnpmMajor(ctx context.Context, ask *engine.Ask, dir engine.Static) (int, error) {
+	text, err := packageManager(ctx, ask, dir)
+	if err != nil {
+		return 0, err
 	}
 	pos := diag.Position{File: "package.json", Key: "packageManager"}
 	if text == "" {

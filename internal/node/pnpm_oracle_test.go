@@ -52,6 +52,9 @@ func TestRecordPnpm(t *testing.T) {
 			for _, linker := range []string{"isolated", "hoisted"} {
 				var texts, majors []string
 				for _, major := range []string{"10", "11", "12"} {
+					if major == "10" && linker == "hoisted" && bytes.Contains(ar.Comment, []byte("since pnpm 11")) {
+						continue
+					}
 					dir := pnpmProject(t, in, linker)
 					runPnpm(t, major, dir, registry, "install", "--frozen-lockfile", "--ignore-scripts")
 					text := pnpmListing(t, dir)

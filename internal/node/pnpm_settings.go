@@ -70,7 +70,7 @@ func (p *pnpmPlan) applySettings(w *pnpm.Workspace) error {
 	p.dedupe, p.hoistWorkspace = isOn(w.DedupeDirectDeps, false), isOn(w.HoistWorkspacePackages, true)
 	p.symlinkBins = isOn(w.PreferSymlinkedExecutables, p.linker == "hoisted")
 	p.limits = w.HoistingLimits
-	if p.limits != "" && p.major == 10 || !slices.Contains([]string{"", "none", "workspaces", "dependencies"}, p.limits) {
+	if p.limits != "" && p.major == 10 && p.linker == "hoisted" || !slices.Contains([]string{"", "none", "workspaces", "dependencies"}, p.limits) {
 		return diag.Inputf("pnpm-setting", "`hoistingLimits: %s` is not known to pnpm %d", p.limits, p.major).
 			At(diag.Position{File: w.File, Key: "hoistingLimits"})
 	}

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -77,7 +76,7 @@ func (a *pnpmAssembler) unpacked(ctx context.Context, snapshot string) (engine.S
 			return engine.Step{}, err
 		}
 	}
-	return engine.NativeStatic(fmt.Sprint(label), unpackDef, params, engine.Fetch(artifact)).Step, nil
+	return engine.NativeStatic(label, unpackDef, params, engine.FetchLocked(artifact, diag.Position{File: pnpmLock, Line: pkg.Line, Key: "packages." + pkg.Key})).Step, nil
 }
 
 // pinned is an archive whose hash the lock does not know: `hewn update` pins it.

@@ -75,6 +75,9 @@ func TestAsPnpm(t *testing.T) {
 			linker, majors, _ := strings.Cut(want, "-")
 			for _, major := range strings.Split(majors, "-") {
 				t.Run(name+"/"+linker+"-"+major, func(t *testing.T) {
+					if strings.HasPrefix(name, "limits") && linker+major == "hoisted12" {
+						t.Skip("pnpm 12 lays packages out twice and links over them; here it is as with pnpm 11")
+					}
 					got, err := pnpmBuild(pnpmWorld(t, ar, linker, major), ModulesOptions{})
 					if err != nil {
 						t.Fatal(err)

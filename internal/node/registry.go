@@ -93,7 +93,8 @@ type Resolver struct {
 	MirrorsOnly bool
 }
 
-// Resolve pins a package whose lock entry has no integrity (Set "npm/…"), or Node.js and npm (Set "tool/node").
+// Resolve pins a package whose lock entry has no integrity (Set "npm/…"), Node.js and npm (Set "tool/node"), or pnpm (Set
+// "tool/pnpm").
 func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifact, error) {
 	switch {
 	case strings.HasPrefix(q.Set, "npm/") && len(q.Request) > 0:
@@ -103,6 +104,17 @@ func (r Resolver) Resolve(ctx context.Context, q pins.Question) ([]source.Artifa
 		}
 		a, err := r.exact(ctx, wantedPackage{name: q.Request[0][:i], version: q.Request[0][i+1:]}.with(q.Request[1:]))
 		return []source.Artifact{a}, err
+	case q.Set == "tool/pnpm":
+		var out []source.Artifact
+		for _, text := range q.Request {
+			i := max(strings.LastIndex(text, "@"), 0)
+			a, err := r.exact(ctx, wantedPackage{name: text[:i], version: strings.TrimPrefix(text[i:], "@")})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, a)
+		}
+		return out, nil
 	case strings.HasPrefix(q.Set, "tool/node") && len(q.Request) == 2:
 		return r.toolchain(ctx, q)
 	}

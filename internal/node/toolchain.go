@@ -31,7 +31,8 @@ type manifest struct {
 
 // Toolchain is the Node.js that the first of dirs with an opinion asks for (`engines.node` of its package.json, else
 // `devEngines.runtime`), and the newest npm that runs on it and satisfies `engines.npm`. The tree has
-// /usr/local/bin/{node,npm,npx}. Both come from the npm registry, where versions stay.
+// /usr/local/bin/{node,npm,npx}. Both come from the npm registry, where versions stay. Where one of dirs has a lock of
+// pnpm, there is also the pnpm that `packageManager` names.
 //
 // The Node.js is the newest of the lowest major line that satisfies the range: `>=24` means 24, which is what the
 // project was made for, and not whatever is newest on the day. Where nothing is asked for, it is the newest even major.
@@ -74,7 +75,7 @@ func Toolchain(ctx context.Context, ask *engine.Ask, dirs ...engine.Static) (eng
 		return engine.Static{}, diag.Inputf("pin-wrong", "the pins of `tool/node` are not one Node.js and one npm").
 			Hint("run `hewn update`")
 	}
-	return engine.NativeStatic("Node.js toolchain", toolchainDef, nil, inputs...), nil
+	return withPnpm(ctx, ask, engine.NativeStatic("Node.js toolchain", toolchainDef, nil, inputs...), dirs)
 }
 
 func readManifest(ctx context.Context, ask *engine.Ask, dir engine.Static) (manifest, error) {
