@@ -92,6 +92,7 @@ func TestRequirementsRefusals(t *testing.T) {
 		{"dynamic", "./dynamic", "what `dynamic` needs is not in its pyproject.toml"},
 		{"no such extra", "./static[x]", "`static` has no extra `x`"},
 		{"too old a path", "./static\nstatic>2", "`static>2` is needed, but the requirements have static==1"},
+		{"a file of this machine", "a @ file:///tmp/a-1.0.tar.gz", "`file:///tmp/a-1.0.tar.gz` is no URL of http or https"},
 		{"url of no package", "a @ https://files.example/a.txt", "`a.txt` is neither a wheel nor an sdist"},
 		{"hash of another file", "both==1.0 --hash=" + sum, "no index has a file of `both` 1.0"},
 	} {

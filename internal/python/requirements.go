@@ -226,6 +226,9 @@ func stalePin(p *uv.Package) error {
 // addURL adds an archive, whose hash `hewn update` pins.
 func (s *openSet) addURL(ctx context.Context, p *uv.Package, r pep508.Requirement) error {
 	location, fragment, _ := strings.Cut(r.URL, "#")
+	if !strings.HasPrefix(location, "https://") && !strings.HasPrefix(location, "http://") {
+		return diag.Inputf("bad-file", "`%s` is no URL of http or https, nor of a git repository", location).At(p.Pos)
+	}
 	as, err := s.ask.Artifacts(ctx, pins.Question{Ecosystem: source.PyPI, Set: "url/" + r.Name, Platform: s.ask.Platform(), Request: []string{"python " + s.minor, "url " + location}})
 	if err != nil {
 		return err

@@ -85,6 +85,14 @@ func TestRequirementsPins(t *testing.T) {
 	}
 }
 
+// TestMirrorsOnly: a URL of the source is not asked where only mirrors may be.
+func TestMirrorsOnly(t *testing.T) {
+	q := pins.Question{Ecosystem: source.PyPI, Set: "url/a", Platform: linux, Request: []string{"python 3.11", "url https://files.example/a-1.0.zip"}}
+	if _, err := (Resolver{MirrorsOnly: true}).Resolve(t.Context(), q); err == nil || !strings.Contains(err.Error(), "only mirrors are asked") {
+		t.Error(err)
+	}
+}
+
 func errorIf(text string) error {
 	if text == "" {
 		return nil

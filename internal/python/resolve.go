@@ -32,6 +32,8 @@ type Resolver struct {
 	Getter    fetch.Getter
 	Endpoints origin.Endpoints
 	Notes     func(string) // gets what the person who updates should know; may be nil
+	// MirrorsOnly says that no URL of a requirements.txt may be asked.
+	MirrorsOnly bool
 }
 
 // Resolve gives one wheel, or where there is none one sdist, for each project that the question's requirements need. Lines of a request are requirements,

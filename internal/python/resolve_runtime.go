@@ -83,6 +83,10 @@ const maxURL = 1 << 30
 
 // pinURL downloads a file once for its hash.
 func (r Resolver) pinURL(ctx context.Context, u string) ([]source.Artifact, error) {
+	if r.MirrorsOnly {
+		return nil, diag.Failf("no-origin", "`%s` would be downloaded, but with `origins = \"mirrors-only\"` only mirrors are asked", u).
+			Hint("put the file into the source, and name its path")
+	}
 	b, err := r.Getter.Get(ctx, origin.Endpoint{}, u, "", maxURL)
 	if err != nil {
 		return nil, err
