@@ -44,7 +44,7 @@ type VenvOptions struct {
 	Origin func(url string) string
 }
 
-// Venv plans the environment that a uv.lock describes, or a pylock.toml or requirements.txt where there is none. The step's tree has it at its absolute path.
+// Venv plans the environment that a uv.lock describes, or another lock where there is none. The step's tree has it at its absolute path.
 func Venv(ctx context.Context, ask *engine.Ask, o VenvOptions) (engine.Step, error) {
 	v, err := newVenv(ctx, ask, o)
 	if err != nil {
