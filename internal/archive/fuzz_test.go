@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"hewn.example/hewn/internal/testkit/fuzzing"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -44,7 +45,11 @@ func FuzzTar(f *testing.F) {
 	f.Add(makeTar(f, file(strings.Repeat("n/", 150)+"x", "")), false)
 	f.Fuzz(func(t *testing.T, raw []byte, absolute bool) {
 		m := newMem()
-		tr, err := Tar(context.Background(), bytes.NewReader(raw), m, Options{Limits: fuzzLimits, Absolute: absolute})
+		var tr tree.Tree
+		var err error
+		fuzzing.Bounded(t, len(raw), func() {
+			tr, err = Tar(context.Background(), bytes.NewReader(raw), m, Options{Limits: fuzzLimits, Absolute: absolute})
+		})
 		if err == nil {
 			inside(t, m, tr)
 		}
@@ -55,7 +60,10 @@ func FuzzZip(f *testing.F) {
 	f.Add(makeZip(f, zfile{"d/", "", 0}, zfile{"a", "1", 0o755}, zfile{"l", "a", 0o777 | 1<<27}))
 	f.Add(makeZip(f, zfile{"../a", "1", 0}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		m, tr, err := unzip(t, raw, Options{Limits: fuzzLimits})
+		var m *memStore
+		var tr tree.Tree
+		var err error
+		fuzzing.Bounded(t, len(raw), func() { m, tr, err = unzip(t, raw, Options{Limits: fuzzLimits}) })
 		if err == nil {
 			inside(t, m, tr)
 		}
@@ -86,9 +94,11 @@ func FuzzDecompress(f *testing.F) {
 	f.Add(unhex(f, helloBz2))
 	f.Add(unhex(f, helloXz))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if r, err := Decompress(bytes.NewReader(raw), "f"); err == nil {
-			_, _ = io.Copy(io.Discard, io.LimitReader(r, 1<<20))
-			_ = r.Close()
-		}
+		fuzzing.Within(t, 4*maxZstdWindow, func() { // the largest of all windows
+			if r, err := Decompress(bytes.NewReader(raw), "f"); err == nil {
+				_, _ = io.Copy(io.Discard, io.LimitReader(r, 1<<20))
+				_ = r.Close()
+			}
+		})
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/store/memory"
+	"hewn.example/hewn/internal/testkit/fuzzing"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -402,6 +403,7 @@ func FuzzUnpack(f *testing.F) {
 		if err != nil {
 			return
 		}
+		fuzzing.Tree(t, st, tr)
 		if _, err := mergePackages(context.Background(), st, "amd64", []tree.Tree{tr}); err != nil {
 			var p *diag.Problem
 			if !errors.As(err, &p) {

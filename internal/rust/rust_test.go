@@ -16,6 +16,7 @@ import (
 	"hewn.example/hewn/internal/lock/cargo"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/store/memory"
+	"hewn.example/hewn/internal/testkit/fuzzing"
 	"hewn.example/hewn/internal/testkit/plantest"
 	"hewn.example/hewn/internal/tree"
 )
@@ -251,7 +252,10 @@ func FuzzUnpack(f *testing.F) {
 		if err := u.archive(bytes.NewReader(b), "leaf-1.0.0.crate"); err != nil {
 			return
 		}
-		if _, err := u.files.tree(t.Context(), u.store, "", u.dirs); err != nil && !errors.As(err, new(*tree.ConflictError)) {
+		tr, err := u.files.tree(t.Context(), u.store, "", u.dirs)
+		if err == nil {
+			fuzzing.Tree(t, u.store, tr)
+		} else if !errors.As(err, new(*tree.ConflictError)) {
 			t.Log(err) // names that no tree can hold
 		}
 	})

@@ -12,6 +12,8 @@ import (
 	"testing/iotest"
 
 	library "github.com/therootcompany/xz"
+
+	"hewn.example/hewn/internal/testkit/fuzzing"
 )
 
 // The files of testdata were written by XZ Utils from what these three make.
@@ -153,7 +155,8 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := io.ReadAll(io.LimitReader(z, 4<<20))
+		var got []byte
+		fuzzing.Bounded(t, len(raw), func() { got, err = io.ReadAll(io.LimitReader(z, 4<<20)) })
 		if err != nil || len(got) == 4<<20 {
 			return
 		}

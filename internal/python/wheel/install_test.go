@@ -14,6 +14,7 @@ import (
 	"hewn.example/hewn/internal/python/wheeltest"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/store/memory"
+	"hewn.example/hewn/internal/testkit/fuzzing"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -201,6 +202,7 @@ func FuzzInstall(f *testing.F) {
 		tr, err := install(t, st, Install{Prefix: "/v", Python: "3.14", Name: "demo"}, "demo-1.0-py3-none-any.whl", wheel)
 		if err == nil {
 			_ = picture(t, st, tr)
+			fuzzing.Tree(t, st, tr)
 		}
 	})
 }

@@ -20,10 +20,16 @@ const PerByte = 4 << 10
 // Bounded calls f and fails where it allocated more than an input of that size may cost.
 func Bounded(t *testing.T, size int, f func()) {
 	t.Helper()
+	Within(t, uint64(Base+size*PerByte), f)
+}
+
+// Within calls f and fails where it allocated more than limit.
+func Within(t *testing.T, limit uint64, f func()) {
+	t.Helper()
 	before := allocated()
 	f()
-	if n, limit := allocated()-before, uint64(Base+size*PerByte); n > limit {
-		t.Errorf("%d bytes of input took %d bytes of memory, the limit is %d", size, n, limit)
+	if n := allocated() - before; n > limit {
+		t.Errorf("it took %d bytes of memory, the limit is %d", n, limit)
 	}
 }
 
