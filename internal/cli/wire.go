@@ -40,6 +40,7 @@ import (
 	"hewn.example/hewn/internal/rust"
 	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/store/disk"
+	"hewn.example/hewn/internal/tree"
 )
 
 // shop is everything that one invocation works with on one place. It is the only wiring there is.
@@ -112,7 +113,9 @@ func (c *command) open(p *place, st *disk.Store, with func(*shop) (pins.Pins, er
 		Natives: natives(), Traces: st, Locks: st, Platform: c.flags.plat, Events: c.ui().Event,
 		Limits:    engine.Limits{Actions: cmp.Or(c.flags.jobs, p.ws.Limits.Actions), Fetches: p.ws.Limits.Fetches, Disk: p.ws.Limits.Disk},
 		Workspace: p.ws.Dir, Recipe: p.ref,
-		Advise:    func(log io.Reader) []string { return debian.Hints(s.debianDir(), c.flags.plat, log) },
+		Advise: func(ctx context.Context, root tree.Tree, log io.Reader) []string {
+			return debian.Hints(s.debianDir(), c.flags.plat, log, debian.Installed(ctx, st, root))
+		},
 		KeepGoing: c.flags.keepGoing, KeepFailed: c.flags.keepFailed, Paranoid: c.flags.paranoid,
 	})
 	return s, err

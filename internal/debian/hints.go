@@ -3,6 +3,7 @@ package debian
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,11 +15,14 @@ import (
 
 	"hewn.example/hewn/internal/archive"
 	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/store"
+	"hewn.example/hewn/internal/tree"
 )
 
 // Hints reads the log of a command that failed and says which packages have what it missed: headers, libraries,
-// pkg-config and CMake files, commands. It looks nowhere but in the file lists of dir.
-func Hints(dir string, p platform.Platform, log io.Reader) []string {
+// pkg-config and CMake files, commands. It looks nowhere but in the file lists of dir. What a package has that is there
+// already, as there says, is not what was missed.
+func Hints(dir string, p platform.Platform, log io.Reader, there func(pkg string) bool) []string {
 	missed := missing(log)
 	if len(missed) == 0 {
 		return nil
@@ -38,11 +42,19 @@ func Hints(dir string, p platform.Platform, log io.Reader) []string {
 	}
 	var out []string
 	for _, m := range missed {
-		if h := m.hint(); h != "" {
+		if h := m.hint(); h != "" && !slices.ContainsFunc(m.found, there) {
 			out = append(out, h)
 		}
 	}
 	return out
+}
+
+// Installed says of a root which packages are in it.
+func Installed(ctx context.Context, st store.Store, root tree.Tree) func(pkg string) bool {
+	return func(pkg string) bool {
+		_, err := tree.Lookup(ctx, st, root, statusDir+"/"+pkg)
+		return err == nil
+	}
 }
 
 // withoutList is the hint where hewn has no list yet. Commands are missed by many a log that means something else.

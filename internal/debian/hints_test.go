@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"hewn.example/hewn/internal/store/memory"
 )
 
 // contents is an index of files as an archive has it.
@@ -58,6 +60,8 @@ func withContents(t *testing.T, f *fakeMirror, r *Resolver, suite string, spoil 
 	f.files[dist+fmt.Sprintf("main/by-hash/SHA256/%x", sha256.Sum256(raw))] = spoil(raw)
 	r.Keyring = func() ([]byte, error) { return public(t, key), nil }
 }
+
+func nothing(string) bool { return false }
 
 func same1(b []byte) []byte { return b }
 
@@ -112,15 +116,37 @@ func TestHints(t *testing.T) {
 		"gcc: not found\n" + strings.Repeat("x", 100_000) + "\nsh: 1: gcc: not found":                                     one("gcc", "gcc"),
 		"sh: 1: gcc: not found\nx.c:1:2: fatal error: ffi.h: No such file or directory\nsh: 2: gcc: not found\n":          one("libffi-dev", "ffi.h") + "\n" + one("gcc", "gcc"),
 	} {
-		if got := strings.Join(Hints(dir, linux, strings.NewReader(log)), "\n"); got != want {
+		if got := strings.Join(Hints(dir, linux, strings.NewReader(log), nothing), "\n"); got != want {
 			t.Errorf("%.80q: got %q, want %q", log, got, want)
 		}
 	}
-	if got := Hints(t.TempDir(), linux, strings.NewReader("sh: 1: gcc: not found")); got != nil {
+	if got := Hints(t.TempDir(), linux, strings.NewReader("sh: 1: gcc: not found"), nothing); got != nil {
 		t.Errorf("without a list: %q", got)
 	}
 	want := []string{"to be told which Debian package has `-lxslt`: `hewn update --missing`, then build again"}
-	if d := cmp.Diff(want, Hints(t.TempDir(), linux, strings.NewReader("ld: cannot find -lxslt"))); d != "" {
+	if d := cmp.Diff(want, Hints(t.TempDir(), linux, strings.NewReader("ld: cannot find -lxslt"), nothing)); d != "" {
+		t.Error(d)
+	}
+}
+
+// What has a package that is in the root already was missed for another reason.
+func TestHintsKnowTheRoot(t *testing.T) {
+	ctx, st := context.Background(), memory.New()
+	root, err := mergeAll(t, st, pack{"libkrb5-dev;Version: 1", nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var list bytes.Buffer
+	if err := filterFiles(&list, strings.NewReader(contents)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "files-testing-amd64.gz"), zipped(list.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log := "sh: 1: krb5-config: not found\nsh: 1: xslt-config: not found\n"
+	want := []string{"the Debian package libxslt1-dev has `xslt-config`: add it to the root in which this is built"}
+	if d := cmp.Diff(want, Hints(dir, linux, strings.NewReader(log), Installed(ctx, st, root))); d != "" {
 		t.Error(d)
 	}
 }
@@ -193,7 +219,7 @@ func FuzzFiles(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "files-x-amd64.gz"), zipped(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if got := Hints(dir, linux, strings.NewReader(log)); len(got) > maxMissed {
+		if got := Hints(dir, linux, strings.NewReader(log), nothing); len(got) > maxMissed {
 			t.Errorf("%d hints", len(got))
 		}
 	})

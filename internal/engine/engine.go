@@ -107,8 +107,8 @@ type Config struct {
 	Workspace string
 	// Recipe is how the person who started hewn names the recipe ("examples/miniature"), for commands in hints.
 	Recipe string
-	// Advise says what to do about a command that failed, from its log; may be nil.
-	Advise func(log io.Reader) []string
+	// Advise says what to do about a command that failed, from its log and the root that it saw; may be nil.
+	Advise func(ctx context.Context, root tree.Tree, log io.Reader) []string
 
 	KeepGoing  bool // go on with whatever does not depend on a failed step
 	KeepFailed bool // keep the root of a failed action

@@ -167,7 +167,7 @@ func (r *run) actionProblem(t *task, out *executor.Outcome) error {
 	for _, h := range out.Hints {
 		p.Hint("%s", h)
 	}
-	for _, h := range r.advice(out.Log) {
+	for _, h := range r.advice(c.Action.Root, out.Log) {
 		p.Hint("%s", h)
 	}
 	if !out.Log.IsZero() && t.target != "" {
@@ -189,9 +189,9 @@ func (r *run) reference(t *task) string {
 }
 
 // advice is what others know about what a log says.
-func (r *run) advice(log digest.Digest) (hints []string) {
+func (r *run) advice(root tree.Tree, log digest.Digest) (hints []string) {
 	if r.e.cfg.Advise != nil {
-		r.withLog(log, func(in io.Reader) { hints = r.e.cfg.Advise(in) })
+		r.withLog(log, func(in io.Reader) { hints = r.e.cfg.Advise(context.WithoutCancel(r.ctx), root, in) })
 	}
 	return hints
 }

@@ -103,11 +103,12 @@ func TestFailureTexts(t *testing.T) {
 			return engine.Run("big", engine.Command{Args: []string{"node"}, Limits: executor.Limits{Memory: 512 << 20}})
 		}},
 		{"advice", func(w *world) engine.Step {
-			w.advise = func(log io.Reader) []string {
+			w.advise = func(ctx context.Context, root tree.Tree, log io.Reader) []string {
 				b, _ := io.ReadAll(log)
-				return []string{fmt.Sprintf("the log has %d bytes", len(b))}
+				_, err := tree.Lookup(ctx, w.store, root, "src/a")
+				return []string{fmt.Sprintf("the log has %d bytes, the root has /src/a: %t", len(b), err == nil)}
 			}
-			return command("s", []string{"fail", "1", "x.h is missing\n"})
+			return command("s", []string{"fail", "1", "x.h is missing\n"}, at(src, "/src"))
 		}},
 		{"missing-output", func(w *world) engine.Step {
 			return engine.Run("forgetful", engine.Command{Args: []string{"forget"}, Outputs: []string{"/b", "/a"}})

@@ -54,7 +54,7 @@ type world struct {
 	keepGoing bool
 	paranoid  bool
 	limits    engine.Limits
-	advise    func(io.Reader) []string
+	advise    func(context.Context, tree.Tree, io.Reader) []string
 }
 
 func newWorld(t testing.TB) *world {
