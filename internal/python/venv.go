@@ -195,9 +195,11 @@ func (v *venv) file(sel Selected, f *uv.File) (engine.Static, error) {
 	if sel.Source.Kind == uv.URL {
 		eco = source.URL
 	}
-	return engine.Fetch(source.Artifact{
+	at := f.Pos
+	at.File = v.Source.File(at.File)
+	return engine.FetchLocked(source.Artifact{
 		Ecosystem: eco, Name: sel.Name, Version: sel.Version, File: f.Name, URL: f.URL, Integrity: f.Integrity, Size: f.Size,
-	}), nil
+	}, at), nil
 }
 
 // inside refuses paths of a lock that lead out of the source.
