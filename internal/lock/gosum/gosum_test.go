@@ -2,6 +2,7 @@ package gosum
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -117,4 +118,25 @@ func FuzzParseMod(f *testing.F) {
 			t.Errorf("%v is no Problem", err)
 		}
 	})
+}
+
+// BenchmarkParseMod shows that time grows with the number of requirements and no faster: one, ten and a hundred times the
+// largest real one known here.
+func BenchmarkParseMod(b *testing.B) {
+	for _, n := range []int{100, 1_000, 10_000} {
+		var text strings.Builder
+		text.WriteString("module m.example\n\ngo 1.26\n\nrequire (\n")
+		for i := range n {
+			fmt.Fprintf(&text, "\tm%d.example/x v1.0.%d // indirect\n", i, i%50)
+		}
+		text.WriteString(")\n")
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := ParseMod("go.mod", []byte(text.String())); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/line")
+		})
+	}
 }

@@ -60,7 +60,7 @@ func FuzzParseWork(f *testing.F) {
 
 // BenchmarkParse shows that time grows with the number of lines and no faster.
 func BenchmarkParse(b *testing.B) {
-	for _, n := range []int{1_000, 10_000, 100_000} {
+	for _, n := range []int{262, 2_620, 26_200} { // once, ten and a hundred times that of authentik
 		var text strings.Builder
 		for i := range n {
 			fmt.Fprintf(&text, "m%d.example/x v1.0.%d h1:NqM8EUOU14njkJ3fqMW+pc6Ldnwhi/IjpwHt7yyuwOQ=\n", i, i%50)
