@@ -1,10 +1,12 @@
 package python
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -156,12 +158,18 @@ func readProject(ctx context.Context, ask *engine.Ask, s engine.Static, dir, lab
 	return parseProject(path.Join(label, dir, "pyproject.toml"), data)
 }
 
-// Version is the minor version of Python that a project asks for ("3.14"): the lowest that its `requires-python`
-// accepts, which with the usual `==3.14.*` is the only one.
+// Version is the minor version of Python that a project asks for ("3.14"): the one in `.python-version`, as with uv, or
+// else the lowest that its `requires-python` accepts, which with the usual `==3.14.*` is the only one.
 func Version(ctx context.Context, ask *engine.Ask, src engine.Static) (string, error) {
 	p, err := readProject(ctx, ask, src, "", "")
 	if err != nil {
 		return "", err
+	}
+	if data, err := ask.Read(ctx, src, versionFile); !errors.Is(err, tree.ErrNotExist) {
+		if err != nil {
+			return "", err
+		}
+		return chosenVersion(data, p.requiresPython)
 	}
 	if p.requiresPython != "" {
 		return minorOf("pyproject.toml", "project.requires-python", p.requiresPython)
@@ -189,6 +197,35 @@ func Version(ctx context.Context, ask *engine.Ask, src engine.Static) (string, e
 		return "", err
 	}
 	return minorOf(pyLock, "requires-python", lock.RequiresPython)
+}
+
+// versionFile is where uv and pyenv keep which Python a project is worked on with.
+const versionFile = ".python-version"
+
+var versionLine = regexp.MustCompile(`^(?:cpython[-@])?(3\.\d+)(\.\d+)?$`)
+
+// chosenVersion is what the first line of a version file says that is no comment.
+func chosenVersion(data []byte, requires string) (string, error) {
+	at := diag.Position{File: versionFile}
+	for line := range strings.Lines(string(data)) {
+		at.Line++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		m := versionLine.FindStringSubmatch(line)
+		if m == nil {
+			return "", diag.Inputf("python-version", "`%s` is no version of CPython", line).At(at).Hint("write a version, such as 3.14")
+		}
+		// A patch release that nobody named may be any.
+		spec, err := pep440.ParseSpecifiers(requires)
+		v, verr := pep440.Parse(m[1] + cmp.Or(m[2], ".999"))
+		if err == nil && verr == nil && !spec.Match(v) {
+			return "", diag.Inputf("python-version", "Python %s is not what `requires-python` of pyproject.toml wants: %s", line, requires).At(at)
+		}
+		return m[1], nil
+	}
+	return "", diag.Inputf("python-version", "names no version").At(at).Hint("write a version, such as 3.14, or delete the file")
 }
 
 func minorOf(file, key, requires string) (string, error) {
