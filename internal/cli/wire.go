@@ -194,7 +194,11 @@ func (c *command) newOrigins(p *place) *origin.Resolver {
 		Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
 			cmd := exec.CommandContext(ctx, name, args...)
 			cmd.Env, cmd.Dir = c.sys.Environ, "/"
-			return cmd.Output()
+			out, err := cmd.Output()
+			if failed := new(exec.ExitError); errors.As(err, &failed) {
+				err = &origin.ToolError{Said: string(failed.Stderr), Err: err}
+			}
+			return out, err
 		}})
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -267,7 +268,7 @@ func superPOM(jar []byte) string {
 	return pom.URL
 }
 
-// crates: source replacement and registries of cargo's configuration.
+// crates: source replacement and registries of cargo's configuration, else what cargo has built in.
 func (f *finder) crates() {
 	sparse := func(u string) string { return strings.TrimPrefix(u, "sparse+") }
 	f.fromEnv("CARGO_REGISTRIES_CRATES_IO_INDEX", func(s string) []string { return []string{sparse(s)} })
@@ -297,6 +298,22 @@ func (f *finder) crates() {
 			f.addIf(sparse(c.Registries[at].Index), name)
 		}
 	}
+	if len(f.eps) == 0 {
+		f.addIf(f.cargoBuiltin(), "answer of `cargo info`")
+	}
+}
+
+// cargoRefused is what cargo says of an index that it cannot reach.
+var cargoRefused = regexp.MustCompile("failed to download from `(https?://[^`\\s]+)/config\\.json`")
+
+// cargoBuiltin is the index that is built into cargo. No command tells it, but cargo names it when it cannot be reached;
+// so it is asked to go through a proxy that nobody can be (port 0 of loopback), and nothing leaves the machine.
+func (f *finder) cargoBuiltin() string {
+	said := f.complaint("cargo", "--config", `http.proxy="http://127.0.0.1:0"`, "--config", "net.retry=0", "info", "hewn")
+	if m := cargoRefused.FindStringSubmatch(said); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 // parseINI reads `key = value` lines; keys in a section are `section.key`. Values lose quotes; continuation lines

@@ -38,6 +38,9 @@ func (m *machine) resolver(cfg Config) *Resolver {
 		Run: func(_ context.Context, name string, args ...string) ([]byte, error) {
 			m.asked.Add(1)
 			out, ok := m.tools[strings.Join(append([]string{name}, args...), " ")]
+			if said, failed := strings.CutPrefix(out, "fails: "); failed {
+				return nil, &ToolError{said, errors.New("exit status 101")}
+			}
 			if !ok {
 				return nil, errors.New("no such program")
 			}
@@ -54,6 +57,8 @@ func lines(eps []Endpoint) []string {
 	}
 	return out
 }
+
+const cargoAsk = `cargo --config http.proxy="http://127.0.0.1:0" --config net.retry=0 info hewn`
 
 const pipAsk = "python3 -c from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
 
@@ -144,6 +149,11 @@ func TestEndpoints(t *testing.T) {
 			[]string{"https://a.test/index <- environment CARGO_REGISTRIES_CRATES_IO_INDEX", "https://b.test <- /home/u/.cargo/config.toml"}},
 		{"crates: a registry", source.Crates, machine{env: map[string]string{"CARGO_HOME": "/c"},
 			files: map[string]string{"/c/config": "source.crates-io.replace-with = \"r\"\nregistries.r.index = \"https://b.test\"\n"}}, []string{"https://b.test <- /c/config"}},
+		{"crates: cargo's own", source.Crates, machine{tools: map[string]string{
+			cargoAsk: "fails:     Updating an index\nerror: download of config.json failed\n\nCaused by:\n  failed to download from `https://index.test/of/crates/config.json`\n"}},
+			[]string{"https://index.test/of/crates <- answer of `cargo info`"}},
+		{"crates: cargo answers", source.Crates, machine{tools: map[string]string{cargoAsk: "hewn #builds\n"}}, nil},
+		{"crates: cargo says something else", source.Crates, machine{tools: map[string]string{cargoAsk: "fails: error: no such command: `info`\n"}}, nil},
 		{"crates: a ring", source.Crates, machine{files: map[string]string{"/home/u/.cargo/config.toml": "source.crates-io.replace-with = \"a\"\nsource.a.replace-with = \"crates-io\"\n"}}, nil},
 		{"identities are left out", source.NPM, machine{env: map[string]string{"npm_config_registry": "https://registry.example"}, files: map[string]string{"/home/u/.npmrc": "registry=https://a.test"}},
 			[]string{"https://a.test <- /home/u/.npmrc"}},

@@ -2,6 +2,8 @@ package origin
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"path"
@@ -23,9 +25,22 @@ type Env struct {
 	FS     fs.FS  // rooted at /
 	Home   string // absolute
 	Dir    string // the workspace, absolute; may be empty
-	// Run runs an installed tool and gives its standard output; it fails where there is no such tool.
+	// Run runs an installed tool and gives its standard output; it fails where there is no such tool. Where the tool
+	// itself fails, the error is a *ToolError.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
 }
+
+// ToolError is that of a tool which was run and failed.
+type ToolError struct {
+	Said string // to its error output
+	Err  error
+}
+
+// Error is how the tool ended.
+func (e *ToolError) Error() string { return e.Err.Error() }
+
+// Unwrap gives how the tool ended.
+func (e *ToolError) Unwrap() error { return e.Err }
 
 // Config is what hewn.toml says on origins.
 type Config struct {
@@ -182,6 +197,22 @@ func (f *finder) ask(name string, args ...string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// complaint is what a tool that fails writes to its error output.
+func (f *finder) complaint(name string, args ...string) string {
+	if f.env.Run == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeoutCause(f.ctx, toolLimit, context.DeadlineExceeded)
+	defer cancel()
+	_, err := f.env.Run(ctx, name, args...)
+	var failed *ToolError
+	if errors.As(err, &failed) {
+		return failed.Said
+	}
+	f.logs = append(f.logs, fmt.Sprintf("`%s`: no answer (%v)", name, err))
+	return ""
 }
 
 func (f *finder) find(eco source.Ecosystem) {
