@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -261,10 +262,10 @@ func TestParseRequestRefuses(t *testing.T) {
 }
 
 func FuzzIndex(f *testing.F) {
-	f.Add(packagesText("a 1; Depends: b | c (>= 1)", "b 1; Provides: x (= 2), y; Conflicts: y", "c 2; Architecture: all"))
-	f.Add("Package: a\nVersion: 1\nArchitecture: all\nFilename: f\nSHA256: 00\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		x, err := parseIndex(strings.NewReader(text), "amd64")
+	f.Add([]byte(packagesText("a 1; Depends: b | c (>= 1)", "b 1; Provides: x (= 2), y; Conflicts: y", "c 2; Architecture: all")))
+	f.Add([]byte("Package: a\nVersion: 1\nArchitecture: all\nFilename: f\nSHA256: 00\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		x, err := parseIndex(bytes.NewReader(text), "amd64")
 		if err != nil {
 			return
 		}

@@ -430,13 +430,15 @@ func FuzzOpen(f *testing.F) {
 			manifest = content
 		}
 	}
-	f.Add(d[indexFile], manifest, config)
-	f.Add(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",$MANIFEST}]}`,
+	add := func(index, manifest, config string) { f.Add([]byte(index), []byte(manifest), []byte(config)) }
+	add(d[indexFile], manifest, config)
+	add(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",$MANIFEST}]}`,
 		`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json",$CONFIG},"layers":[]}`,
 		`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`)
-	f.Add(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json",$MANIFEST}]}`,
+	add(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json",$MANIFEST}]}`,
 		`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",$CONFIG}]}`, `{}`)
-	f.Fuzz(func(t *testing.T, index, manifest, config string) {
+	f.Fuzz(func(t *testing.T, rawIndex, rawManifest, rawConfig []byte) {
+		index, manifest, config := string(rawIndex), string(rawManifest), string(rawConfig)
 		st, d := memory.New(), dir{layoutFile: `{"imageLayoutVersion":"1.0.0"}`}
 		d.add("no real layer")
 		manifest = strings.ReplaceAll(manifest, "$CONFIG", d.add(config))

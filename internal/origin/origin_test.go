@@ -264,11 +264,12 @@ func TestLargeFilesAreNotRead(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add("[global]\nindex-url = https://a.test\n  more\n")
-	f.Add("//a.test/:_authToken=x\n${\n")
-	f.Add("Types: deb\nURIs: http://a.test\n b\n\n")
-	f.Fuzz(func(t *testing.T, s string) {
-		parseINI([]byte(s))
+	f.Add([]byte("[global]\nindex-url = https://a.test\n  more\n"))
+	f.Add([]byte("//a.test/:_authToken=x\n${\n"))
+	f.Add([]byte("Types: deb\nURIs: http://a.test\n b\n\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		s := string(raw)
+		parseINI(raw)
 		deb822Sources(s, "x")
 		listSources(s, "x")
 		m := machine{files: map[string]string{"/home/u/.npmrc": s, "/home/u/.cargo/config.toml": s, "/home/u/.m2/settings.xml": s}}
