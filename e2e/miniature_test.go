@@ -37,6 +37,7 @@ func TestMiniature(t *testing.T) {
 	part("then the image in an OCI runtime", w.runs)
 	part("then the next version", w.nextVersion)
 	part("then another store, user and place", w.another)
+	part("then the small examples", w.examples)
 	part("then the twin", w.twin)
 }
 

@@ -44,8 +44,11 @@ func (s *shop) runChecks(ctx context.Context) error {
 	}
 	checks := s.rec.Checks(s.p.target)
 	if len(checks) == 0 {
-		return diag.Inputf("no-checks", "there are no checks of `%s`", s.p.target).
-			Hint("declare one with `check(...)` in the recipe; `hewn targets` lists those that exist")
+		what := "this recipe has no checks"
+		if s.p.target != "" {
+			what = "there are no checks of `" + s.p.target + "`"
+		}
+		return diag.Inputf("no-checks", "%s", what).Hint("declare one with `check(...)` in the recipe; `hewn targets` lists those that exist")
 	}
 	var failed []error
 	for _, ch := range checks {
