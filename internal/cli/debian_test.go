@@ -16,8 +16,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// debianArchive makes an archive with one package.
-func debianArchive(ts *testscript.TestScript, _ bool, _ []string) {
+// debianArchive makes an archive with one package: `tiny`, or one of the name, the version and the program in it that
+// the arguments give, as NAME VERSION PATH FILE.
+func debianArchive(ts *testscript.TestScript, _ bool, args []string) {
+	name, version, file, mode, data := "tiny", "1", "usr/share/tiny", int64(0o644), "tiny"
+	if len(args) == 4 {
+		name, version, file, mode, data = args[0], args[1], args[2], 0o755, ts.ReadFile(args[3])
+	}
 	gz := func(b []byte) []byte {
 		var out bytes.Buffer
 		w := gzip.NewWriter(&out)
@@ -25,10 +30,10 @@ func debianArchive(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Check(w.Close())
 		return out.Bytes()
 	}
-	tarball := func(name, content string) []byte {
+	tarball := func(name string, mode int64, content string) []byte {
 		var out bytes.Buffer
 		w := tar.NewWriter(&out)
-		ts.Check(w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "./" + name, Mode: 0o644, Size: int64(len(content))}))
+		ts.Check(w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "./" + name, Mode: mode, Size: int64(len(content))}))
 		_, _ = w.Write([]byte(content))
 		ts.Check(w.Close())
 		return out.Bytes()
@@ -36,16 +41,17 @@ func debianArchive(ts *testscript.TestScript, _ bool, _ []string) {
 	member := func(name string, b []byte) string {
 		return fmt.Sprintf("%-16s%-12d%-6d%-6d%-8s%-10d`\n%s", name, 0, 0, 0, "100644", len(b), b) + strings.Repeat("\n", len(b)%2)
 	}
-	const control = "Package: tiny\nVersion: 1\nArchitecture: amd64\n"
-	deb := "!<arch>\n" + member("debian-binary", []byte("2.0\n")) + member("control.tar.gz", gz(tarball("control", control))) +
-		member("data.tar.gz", gz(tarball("usr/share/tiny", "tiny")))
+	control := "Package: " + name + "\nVersion: " + version + "\nArchitecture: amd64\n"
+	deb := "!<arch>\n" + member("debian-binary", []byte("2.0\n")) + member("control.tar.gz", gz(tarball("control", 0o644, control))) +
+		member("data.tar.gz", gz(tarball(file, mode, data)))
 	put := func(name string, b []byte) {
 		name = filepath.Join(ts.MkAbs("www/debian"), name)
 		ts.Check(os.MkdirAll(filepath.Dir(name), 0o755))
 		ts.Check(os.WriteFile(name, b, 0o644))
 	}
-	put("pool/tiny_1_amd64.deb", []byte(deb))
-	index := map[string][]byte{"main/binary-amd64/Packages.gz": gz(fmt.Appendf(nil, "%sFilename: pool/tiny_1_amd64.deb\nSize: %d\nSHA256: %x\n", control, len(deb), sha256.Sum256([]byte(deb))))}
+	pool := "pool/" + name + ".deb"
+	put(pool, []byte(deb))
+	index := map[string][]byte{"main/binary-amd64/Packages.gz": gz(fmt.Appendf(nil, "%sFilename: %s\nSize: %d\nSHA256: %x\n", control, pool, len(deb), sha256.Sum256([]byte(deb))))}
 	if b, err := os.ReadFile(ts.MkAbs("contents")); err == nil {
 		index["main/Contents-amd64.gz"] = gz(b)
 	}

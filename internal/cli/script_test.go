@@ -37,6 +37,7 @@ import (
 //	npm NAME VERSION   packs the directory pkg for www; $INTEGRITY is the hash of the tarball
 //	debian             makes a signed suite `testing` in www/debian with the package tiny, of the index `contents` if there
 //	                   is one; archive.gpg is its key
+//	pypi               packs each directory pkgs/FILE as the wheel or sdist of that name, for an index at www/simple
 //	evil KIND          packs a tarball that wants out (up, absolute, link, device) instead
 //	cut FILE           keeps the first half of a tarball; $INTEGRITY is its hash
 //	subst FILE...      replaces $REGISTRY and $INTEGRITY in files
@@ -57,7 +58,7 @@ func TestScript(t *testing.T) {
 			return why == "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "said": said, "registry": registry, "npm": npm, "gomod": gomod, "debian": debianArchive, "evil": evil, "cut": cut, "subst": subst, "untouched": untouched,
+			"exits": exits, "said": said, "registry": registry, "npm": npm, "gomod": gomod, "debian": debianArchive, "evil": evil, "pypi": pypi, "cut": cut, "subst": subst, "untouched": untouched,
 		},
 	})
 }

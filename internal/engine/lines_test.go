@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/executor"
 	"hewn.example/hewn/internal/pins"
 	"hewn.example/hewn/internal/source"
 )
@@ -67,6 +68,27 @@ func TestObserveFromTrace(t *testing.T) {
 	check(t, "update", w.build(engine.Target("app")), `out=["a"]`)
 	check(t, "planned", w.planned.take(), "")
 	check(t, "pinned", fmt.Sprint(w.lines), "map[build/x/hook:[a]]")
+}
+
+// What fails for the first time while a trace is looked at is told as if the plan had met it.
+func TestObserveFailsFromTrace(t *testing.T) {
+	w := newWorld(t)
+	w.updating = true
+	w.sources["app"] = map[string]string{"lock": "1"}
+	tell := command("tell", []string{"write", "a"}, at(engine.Source("app").Step, "/src"))
+	w.target("app", func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+		if err := ctx.Err(); err != nil {
+			return engine.Step{}, err
+		}
+		return observing(tell, "out")(ctx, ask)
+	})
+	w.build(engine.Target("app"))
+	w.sources["app"]["lock"] = "2"
+	delete(w.lines, "build/x/hook")
+	w.executor.outcome = func(executor.Request) *executor.Outcome { return &executor.Outcome{ExitCode: 3} }
+	if err := w.fail(engine.Target("app")); !strings.Contains(err.Error(), "step `tell`: the command ended with exit code 3") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestObserveFails(t *testing.T) {

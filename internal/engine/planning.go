@@ -152,7 +152,9 @@ type planWorld struct {
 
 func (w planWorld) config() *Config { return &w.r.e.cfg }
 
-func (w planWorld) static(ctx context.Context, n *node) (tree.Tree, error) { return w.tree(ctx, n) }
+func (w planWorld) static(ctx context.Context, n *node) (tree.Tree, error) {
+	return w.r.tree(ctx, n, w.target)
+}
 
 func (w planWorld) observed(ctx context.Context, n *node) (tree.Tree, error) {
 	if w.r.prefetch {
@@ -162,14 +164,16 @@ func (w planWorld) observed(ctx context.Context, n *node) (tree.Tree, error) {
 	if err := w.r.e.linkTarget(w.target, Step{n}); err != nil {
 		return tree.Tree{}, err
 	}
-	return w.tree(ctx, n)
+	// In a run of its own: if it fails while a trace is looked at, the plan must still be able to run, and say what for.
+	r := newRun(ctx, w.r.e, false)
+	defer r.close()
+	return r.tree(r.outer, n, w.target)
 }
 
-// tree evaluates n as a part of the run.
-func (w planWorld) tree(ctx context.Context, n *node) (tree.Tree, error) {
-	r := w.r
+// tree evaluates n as a part of the run, for the plan of a target.
+func (r *run) tree(ctx context.Context, n *node, target string) (tree.Tree, error) {
 	r.mu.Lock()
-	t := r.want(n, w.target, true)
+	t := r.want(n, target, true)
 	r.mu.Unlock()
 	r.wait(ctx, t)
 	r.mu.Lock()
