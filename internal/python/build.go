@@ -74,7 +74,7 @@ func (v *venv) build(ctx context.Context, sel Selected, chain ...string) (engine
 	}
 	maps.Copy(vars, crates.Env)
 	maps.Copy(vars, v.Env[sel.Name])
-	j := &job{venv: v, sel: sel, src: src, vars: vars, layers: crates.Layers, chain: append(slices.Clone(chain), sel.Name)}
+	j := &job{venv: v, sel: sel, src: src, vars: vars, layers: append([]engine.Layer{{Step: crates.Source, At: src.at}}, crates.Layers...), chain: append(slices.Clone(chain), sel.Name)}
 	env, err := j.environment(ctx)
 	if err != nil {
 		return engine.Step{}, err

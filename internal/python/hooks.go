@@ -22,7 +22,7 @@ type job struct {
 	sel    Selected
 	src    sourceOf
 	vars   map[string]string
-	layers []engine.Layer // beside root, environment, source and script
+	layers []engine.Layer // the source, and what is beside root, environment and script
 	chain  []string       // packages that it is built for, and itself
 }
 
@@ -37,7 +37,6 @@ func (j *job) call(what, hook string, env engine.Step, out string) engine.Step {
 		Layers: append([]engine.Layer{
 			{Step: j.BuildRoot, At: "/"},
 			{Step: env, At: buildEnv},
-			{Step: j.src.tree.Step, At: j.src.at},
 			scriptLayer("build.py", buildScript),
 		}, j.layers...),
 		Outputs:  []string{out},

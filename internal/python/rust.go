@@ -17,13 +17,15 @@ type RustInside struct {
 	Dir       string   // of the package in Source
 	Label     string   // what Source is, in messages: "cryptography 46.0.6"
 	Manifests []string // the Cargo.toml files that its settings name, in Source; none: they are to be found
+	At        string   // where Source is mounted for the build
+	Root      engine.Step
 }
 
 // RustCrates is what such a build needs beside its source.
 type RustCrates struct {
 	Layers []engine.Layer
 	Env    map[string]string
-	Locked bool // cargo may be told to keep to the locks
+	Source engine.Step // in the place of the source: with locks for cargo; zero: as it is
 }
 
 // The build requirements that tell of Rust inside.
@@ -69,17 +71,20 @@ func (v *venv) rust(ctx context.Context, sel Selected, src sourceOf) (RustCrates
 		}
 	}
 	if tool == "" {
-		return RustCrates{}, nil
+		return RustCrates{Source: src.tree.Step}, nil
 	}
 	if v.Rust == nil {
 		return RustCrates{}, diag.Inputf("no-rust", "`%s` is built with %s, which is not supported here", label(sel), tool).At(sel.Pos)
 	}
-	in := RustInside{Source: src.tree, Dir: src.dir, Label: label(sel)}
+	in := RustInside{Source: src.tree, Dir: src.dir, Label: label(sel), At: src.at, Root: v.BuildRoot}
 	for _, m := range src.project.rust.manifests {
 		in.Manifests = append(in.Manifests, path.Join(src.dir, m))
 	}
 	crates, err := v.Rust(ctx, v.ask, in)
-	if err == nil && tool == maturin && crates.Locked && !src.project.rust.locked {
+	if crates.Source.IsZero() {
+		crates.Source = src.tree.Step
+	}
+	if err == nil && tool == maturin && crates.Env != nil && !src.project.rust.locked {
 		crates.Env["MATURIN_PEP517_ARGS"] = "--locked"
 	}
 	return crates, err

@@ -25,7 +25,7 @@ func insideWorld(t *testing.T, files map[string]string, given *[]string) *world 
 	w.options.Only = []string{"old"}
 	w.options.Rust = func(_ context.Context, _ *engine.Ask, in RustInside) (RustCrates, error) {
 		*given = append(*given, fmt.Sprintf("%s %q %s", in.Dir, in.Manifests, in.Label))
-		return RustCrates{Layers: []engine.Layer{{Step: engine.Source("crates").Step, At: "/usr/local/cargo"}}, Env: map[string]string{"CARGO_HOME": "/usr/local/cargo"}, Locked: true}, nil
+		return RustCrates{Layers: []engine.Layer{{Step: engine.Source("crates").Step, At: "/usr/local/cargo"}}, Env: map[string]string{"CARGO_HOME": "/usr/local/cargo"}}, nil
 	}
 	return w
 }

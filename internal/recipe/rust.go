@@ -79,7 +79,8 @@ func rustBuild(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 // rustInside gives Python what the build of a package with Rust inside needs, in a root with these packages.
 func rustInside(versions map[string]string) func(context.Context, *engine.Ask, python.RustInside) (python.RustCrates, error) {
 	return func(ctx context.Context, ask *engine.Ask, in python.RustInside) (python.RustCrates, error) {
-		c, err := rust.Inside(ctx, ask, rust.InsideOptions{Source: in.Source, Dir: in.Dir, Label: in.Label, Manifests: in.Manifests, Rustc: rustcOf(versions)})
+		c, err := rust.Inside(ctx, ask, rust.InsideOptions{Source: in.Source, Dir: in.Dir, Label: in.Label, Manifests: in.Manifests,
+			At: in.At, Root: in.Root, Rustc: rustcOf(versions)})
 		return python.RustCrates(c), err
 	}
 }

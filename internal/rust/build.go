@@ -46,10 +46,7 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 	if err := w.checkToolchain(ctx, o.Rustc); err != nil {
 		return engine.Step{}, err
 	}
-	lock, err := w.lock(ctx)
-	if err == nil {
-		err = w.fits(lock)
-	}
+	lock, err := w.goodLock(ctx)
 	if err != nil {
 		return engine.Step{}, err
 	}

@@ -19,14 +19,16 @@ type InsideOptions struct {
 	Dir       string   // of the package in Source
 	Label     string   // what Source is, in messages: "cryptography 46.0.6"
 	Manifests []string // the Cargo.toml files that are built, in Source; none: the highest that are found
-	Rustc     string   // the version of rustc in the root of the build; empty: there is none
+	At        string   // where Source is mounted for the build
+	Root      engine.Step
+	Rustc     string // the version of rustc in Root; empty: there is none
 }
 
 // Crates is what such a build needs beside its source; zero where there is no Rust inside.
 type Crates struct {
 	Layers []engine.Layer
 	Env    map[string]string
-	Locked bool // every lock is complete: cargo may be told to change none
+	Source engine.Step // in the place of the source: with the locks that it should have had; zero: as it is
 }
 
 // Inside plans the crates of a package with Rust inside: those of the Cargo.lock that its source has.
@@ -41,22 +43,18 @@ func Inside(ctx context.Context, ask *engine.Ask, o InsideOptions) (Crates, erro
 			Hint("add the Debian packages `cargo` and `rustc` to the recipe's build_root")
 	}
 	all := &cargo.Lock{}
+	var unlocked []*workspace
 	for _, dir := range dirs {
 		w, err := readWorkspace(ctx, ask, o.Source, o.Label, dir)
 		if err != nil {
 			return Crates{}, err
 		}
-		var want lowest
-		want.packages(w)
-		if err := want.check(o.Rustc); err != nil {
-			return Crates{}, err
-		}
-		lock, err := w.lock(ctx)
-		if err == nil {
-			err = w.fits(lock)
-		}
+		lock, good, err := o.crates(ctx, w)
 		if err != nil {
 			return Crates{}, err
+		}
+		if !good {
+			unlocked = append(unlocked, w)
 		}
 		all.Packages = append(all.Packages, lock.Packages...)
 	}
@@ -64,7 +62,38 @@ func Inside(ctx context.Context, ask *engine.Ask, o InsideOptions) (Crates, erro
 	if err != nil {
 		return Crates{}, err
 	}
-	return Crates{Layers: []engine.Layer{{Step: crates.Step, At: DefaultAt}}, Env: environment(), Locked: true}, nil
+	out := Crates{Layers: []engine.Layer{{Step: crates.Step, At: DefaultAt}}, Env: environment()}
+	for _, w := range unlocked {
+		if out.Source.IsZero() {
+			out.Source = o.Source.Step
+		}
+		out.Source = w.relocked(o, out.Source, crates.Step)
+	}
+	return out, nil
+}
+
+// crates gives the packages of a workspace: those of its lock if that is good, else those that are pinned.
+func (o InsideOptions) crates(ctx context.Context, w *workspace) (lock *cargo.Lock, good bool, err error) {
+	var want lowest
+	want.packages(w)
+	if err := want.check(o.Rustc); err != nil {
+		return nil, false, err
+	}
+	has, err := w.ask.Exists(ctx, w.src, path.Join(w.dir, lockName))
+	if err != nil {
+		return nil, false, err
+	}
+	if has {
+		if lock, err = w.lock(ctx); err != nil {
+			return nil, false, err
+		}
+		diffs := w.differences(lock)
+		if !slices.ContainsFunc(diffs, func(d difference) bool { return !d.surplus }) {
+			return lock, len(diffs) == 0, nil // it has all that is needed
+		}
+	}
+	lock, err = w.resolved(ctx, o.Rustc, lock)
+	return lock, false, err
 }
 
 // environment is what cargo is told in every build.

@@ -2,10 +2,13 @@ package rust
 
 import (
 	"context"
+	"crypto/sha256"
 	"strings"
 	"testing"
 
 	"hewn.example/hewn/internal/engine"
+	"hewn.example/hewn/internal/executor"
+	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/testkit/plantest"
 )
 
@@ -66,10 +69,12 @@ func TestInside(t *testing.T) {
 		"named, missing": {nil, InsideOptions{Rustc: "1.80.0", Manifests: []string{"Cargo.toml"}}, "`app 1` names the manifest `Cargo.toml`, which is not there"},
 		"bad lock":       {func(s map[string]string) { s["rust/Cargo.lock"] = "version = 5\n" }, InsideOptions{Rustc: "1.80.0"}, "app 1/rust/Cargo.lock:1:11: `version`: target it: lock format version 5 is not known"},
 		"bad manifest":   {func(s map[string]string) { s["rust/Cargo.toml"] = "[package\n" }, InsideOptions{Rustc: "1.80.0"}, "app 1/rust/Cargo.toml:1:9: target it: is not TOML"},
-		"outside": {func(s map[string]string) {
-			s["rust/Cargo.toml"] += "[patch.x]\n"
-			s["rust/inner/Cargo.toml"] += "up = { path = \"../../../up\" }\n"
-		}, InsideOptions{Rustc: "1.80.0"}, "`inner` needs `up` from `../up`"},
+		"not pinned":     {func(s map[string]string) { delete(s, "rust/Cargo.lock") }, InsideOptions{Rustc: "1.80.0"}, "crates/app@1/rust is not pinned"},
+		"git, not locked": {func(s map[string]string) {
+			delete(s, "rust/Cargo.lock")
+			s["rust/Cargo.toml"] = strings.Replace(s["rust/Cargo.toml"], "[dependencies]", "[dependencies]\nup = { git = \"https://forge.example/up\" }", 1)
+		}, InsideOptions{Rustc: "1.80.0"},
+			"app 1/rust/Cargo.toml:6:6: `dependencies.up`: target it: `up` is neither in a Cargo.lock nor in the default registry"},
 		"another root": {func(s map[string]string) {
 			s["rust/inner/Cargo.toml"] = strings.Replace(s["rust/inner/Cargo.toml"], "edition", "workspace = \"..\"\nedition", 1)
 		}, InsideOptions{Rustc: "1.80.0", Manifests: []string{"rust/inner/Cargo.toml"}}, vendored},
@@ -93,7 +98,7 @@ func TestInside(t *testing.T) {
 			if err == nil && text != c.want || err != nil && (c.want == "" || !strings.Contains(text, c.want)) {
 				t.Errorf("got  %s\nwant %s", text, c.want)
 			}
-			if err == nil && len(got.Layers) > 0 && (got.Layers[0].At != "/usr/local/cargo" || got.Env["CARGO_NET_OFFLINE"] != "true" || !got.Locked) {
+			if err == nil && len(got.Layers) > 0 && (got.Layers[0].At != "/usr/local/cargo" || got.Env["CARGO_NET_OFFLINE"] != "true") {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -101,3 +106,65 @@ func TestInside(t *testing.T) {
 }
 
 func (o InsideOptions) labelled() InsideOptions { o.Label = "app 1"; return o }
+
+// TestInsideRelocked shows what becomes of a lock that is missing or out of date: what is pinned is vendored, and cargo makes a lock of it.
+func TestInsideRelocked(t *testing.T) {
+	leaf := lib("leaf", "1.0.0")
+	sum := sha256.Sum256(leaf.pack(t))
+	integrity, err := source.NewIntegrity(source.SHA256, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := []source.Artifact{{Ecosystem: source.Crates, Name: "leaf", Version: "1.0.0", File: "leaf-1.0.0.crate", Integrity: integrity}}
+	for name, c := range map[string]struct {
+		edit  func(src map[string]string)
+		asked string // empty: nothing; the lock has enough
+	}{
+		"missing": {func(s map[string]string) { delete(s, "rust/Cargo.lock") }, "need leaf 1|rust 1.80"},
+		"stale": {func(s map[string]string) {
+			s["rust/Cargo.toml"] = strings.Replace(s["rust/Cargo.toml"], "[dependencies]", "[features]\nx = [\"leaf/deep\", \"inner/y\"]\n[dependencies]\nleaf = { version = \">=1, <3\", default-features = false, features = [\"b\", \"a\"], optional = true }", 1)
+		}, "have leaf 1.0.0|need leaf 1|need leaf >=1,<3 features=a,b,deep no-default|rust 1.80"},
+		"too much": {func(s map[string]string) {
+			s["rust/inner/Cargo.toml"] = member("inner", "")
+			s["rust/Cargo.lock"] = strings.Replace(s["rust/Cargo.lock"], "dependencies = [\n \"leaf\",\n]\n", "", 1)
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := insideWorld(t)
+			w.Files["leaf-1.0.0.crate"] = leaf.pack(t)
+			w.Pins["crates/app@1/rust"] = pinned
+			w.Sources["root"] = map[string]string{"usr/bin/cargo": "#!"}
+			c.edit(w.Sources["app"])
+			w.Act = func(executor.Request) map[string]string {
+				return map[string]string{"build/src/rust/Cargo.lock": "made"}
+			}
+			var got Crates
+			tr, err := w.Build(func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+				o := InsideOptions{Rustc: "1.80.0", At: "/build/src", Root: engine.Source("root").Step}
+				if _, err := insidePlan(o.labelled(), &got)(ctx, ask); err != nil {
+					return engine.Step{}, err
+				}
+				return engine.Merge("both", engine.Part{Step: got.Source, At: "/src"}, engine.Part{Step: got.Layers[0].Step, At: "/crates"}), nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := content(t, w, tr, "src/rust/Cargo.lock"); text != "made" {
+				t.Errorf("the lock is %q", text)
+			}
+			if text := content(t, w, tr, "crates/config.toml"); !strings.HasPrefix(text, "[source.crates-io]\nreplace-with = \"vendored-sources\"\n") {
+				t.Errorf("the configuration is %q", text)
+			}
+			if !strings.Contains(w.Paths(tr), "crates/vendor/leaf-1.0.0/src/lib.rs") {
+				t.Error(w.Paths(tr))
+			}
+			asked := ""
+			for _, q := range w.Asked {
+				asked += strings.Join(q.Request, "|")
+			}
+			if asked != c.asked {
+				t.Errorf("asked for %q, want %q", asked, c.asked)
+			}
+		})
+	}
+}

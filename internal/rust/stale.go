@@ -1,6 +1,7 @@
 package rust
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"strings"
@@ -11,8 +12,18 @@ import (
 
 // difference is one thing in which a lock and the manifests do not agree.
 type difference struct {
-	at   diag.Position
-	text string
+	at      diag.Position
+	text    string
+	surplus bool // the lock has something that nothing needs
+}
+
+// goodLock reads the lock of a workspace, which has to fit its manifests.
+func (w *workspace) goodLock(ctx context.Context) (*cargo.Lock, error) {
+	lock, err := w.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return lock, w.fits(lock)
 }
 
 // fits compares a lock with the manifests that it should be for: members, their versions, and what they depend on. These
@@ -43,9 +54,9 @@ func (w *workspace) differences(lock *cargo.Lock) (diffs []difference) {
 			diffs = append(diffs, w.edges(p, lock, at, patched)...)
 		case !p.own: // nothing that is on may need it
 		case found != nil:
-			diffs = append(diffs, difference{p.at("package", "version"), fmt.Sprintf("`%s` has version %s, and %s in the lock", p.name(), w.version(p), found.Version)})
+			diffs = append(diffs, difference{p.at("package", "version"), fmt.Sprintf("`%s` has version %s, and %s in the lock", p.name(), w.version(p), found.Version), false})
 		default:
-			diffs = append(diffs, difference{p.at("package", "name"), fmt.Sprintf("the lock has no package `%s`", p.name())})
+			diffs = append(diffs, difference{p.at("package", "name"), fmt.Sprintf("the lock has no package `%s`", p.name()), false})
 		}
 	}
 	if len(diffs) > 0 {
@@ -53,7 +64,7 @@ func (w *workspace) differences(lock *cargo.Lock) (diffs []difference) {
 	}
 	for i, p := range lock.Packages {
 		if !reached[i] && p.Source.Remote() { // cargo overlooks the others
-			diffs = append(diffs, difference{p.Pos, fmt.Sprintf("the lock has `%s`, which nothing needs", p)})
+			diffs = append(diffs, difference{p.Pos, fmt.Sprintf("the lock has `%s`, which nothing needs", p), true})
 		}
 	}
 	return diffs
@@ -131,11 +142,11 @@ func (w *workspace) edges(p *localPackage, lock *cargo.Lock, at int, patched map
 		} else {
 			text += "which the lock does not have for it"
 		}
-		diffs, said[n.name] = append(diffs, difference{n.pos, text}), true
+		diffs, said[n.name] = append(diffs, difference{n.pos, text, false}), true
 	}
 	for i, d := range deps {
 		if q := &lock.Packages[d]; !used[i] && !said[q.Name] {
-			diffs = append(diffs, difference{lock.Packages[at].Pos, fmt.Sprintf("the lock has %s for `%s`, which does not need it", describe(q), p.name())})
+			diffs = append(diffs, difference{lock.Packages[at].Pos, fmt.Sprintf("the lock has %s for `%s`, which does not need it", describe(q), p.name()), true})
 		}
 	}
 	return diffs

@@ -1,12 +1,14 @@
 package rust
 
 import (
+	"context"
 	"maps"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 
+	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/testkit/plantest"
 )
 
@@ -138,10 +140,20 @@ func lockVerdict(t *testing.T, c lockCase) error {
 	return verdictOf(w)
 }
 
+// verdictOf vendors what the lock of the project has, as `rust.build` does before it builds.
 func verdictOf(w *plantest.World) error {
-	var got Crates
-	o := InsideOptions{Rustc: "1.95.0", Manifests: []string{"Cargo.toml"}}
-	_, err := w.Build(insidePlan(o, &got))
+	_, err := w.Build(func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {
+		p, err := readWorkspace(ctx, ask, engine.Source("app"), "", "")
+		if err != nil {
+			return engine.Step{}, err
+		}
+		lock, err := p.goodLock(ctx)
+		if err != nil {
+			return engine.Step{}, err
+		}
+		crates, err := vendor(lock, DefaultAt)
+		return crates.Step, err
+	})
 	return err
 }
 

@@ -53,3 +53,22 @@ func TestRequirement(t *testing.T) {
 		}
 	}
 }
+
+func FuzzRequirement(f *testing.F) {
+	for _, s := range []string{"1.2.3", "^0", "~1.2", ">=1, <2", "=1.0.0-rc.1+b", "1.*", "*", ",", "<=0.0"} {
+		f.Add(s, "1.2.3-rc.1")
+	}
+	f.Fuzz(func(t *testing.T, req, text string) {
+		r, ok := parseRequirement(req)
+		v, parts, known := parseVersion(text)
+		if !ok || !known || parts < 3 {
+			return
+		}
+		if v.compare(v) != 0 || (requirement{{op: "=", v: v, parts: 3}}).matches(v) != true {
+			t.Errorf("%q is not itself", text)
+		}
+		if r.matches(v) && len(r) == 0 && v.pre != "" {
+			t.Errorf("%q takes the pre-release %q", req, text)
+		}
+	})
+}

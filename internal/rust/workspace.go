@@ -87,6 +87,14 @@ func readWorkspace(ctx context.Context, ask *engine.Ask, src engine.Static, labe
 		}
 		queue = append(queue, found...)
 	}
+	patches := sub(w.root.top, "patch")
+	for _, registry := range sortedKeys(patches) {
+		for _, k := range sortedKeys(sub(patches, registry)) {
+			if to, ok := sub(sub(patches, registry), k)["path"].(string); ok {
+				queue = append(queue, path.Join(dir, to, manifestName))
+			}
+		}
+	}
 	for len(queue) > 0 {
 		file := queue[0]
 		queue = queue[1:]
@@ -159,6 +167,7 @@ func (w *workspace) inheritable(p *localPackage, key string) string {
 // need is a dependency as a manifest has it.
 type need struct {
 	name     string // of the package
+	key      string // what the manifest calls it
 	req      string // the version requirement; empty: any
 	dev      bool
 	optional bool
@@ -187,7 +196,7 @@ func (w *workspace) needs(p *localPackage) (all []need) {
 		for _, kind := range dependencyTables {
 			deps := sub(t, kind)
 			for _, k := range sortedKeys(deps) {
-				n := need{name: k, dev: strings.HasPrefix(kind, "dev"), defaults: true, pos: p.at(append(slices.Clone(place), kind, k)...)}
+				n := need{name: k, key: k, dev: strings.HasPrefix(kind, "dev"), defaults: true, pos: p.at(append(slices.Clone(place), kind, k)...)}
 				base := path.Dir(p.file)
 				own, _ := deps[k].(table)
 				n.optional = own["optional"] == true
