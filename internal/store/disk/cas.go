@@ -164,7 +164,7 @@ func finish(f *os.File, mode fs.FileMode) error {
 	if err := f.Chmod(mode); err != nil {
 		return err
 	}
-	return setTimes(f, epoch)
+	return setEpoch(int(f.Fd()))
 }
 
 // bufs are buffers for ingest. 256 KiB: larger ones were not faster.

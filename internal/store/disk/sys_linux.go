@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,4 +53,26 @@ func birthTime(path string, _ *syscall.Stat_t) int64 {
 		return 0
 	}
 	return st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+}
+
+// setEpoch gives an open file or directory the constant time. Package unix goes by way of /proc, which takes five times
+// as long: a tenth of what making a view takes.
+func setEpoch(fd int) error {
+	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&epochSpecs[0])), 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// topDirectory is FS_TOPDIR_FL of ext4, `chattr +T`.
+const topDirectory = 0x20000
+
+// scatter asks the file system to give each directory that is made in f a place of its own on the disk. On an ext4 without
+// a journal making a file means to walk over all inodes near by that were removed within the last minutes, and what has
+// been removed lies where other things of the same directory lie. File systems that know nothing of it refuse.
+func scatter(f *os.File) {
+	if flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS); err == nil && flags&topDirectory == 0 {
+		_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags|topDirectory)
+	}
 }

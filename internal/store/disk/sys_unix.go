@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,9 +79,3 @@ func mmap(f *os.File, n int) ([]byte, error) {
 }
 
 func munmap(b []byte) { _ = unix.Munmap(b) }
-
-// setTimes gives the open file the constant time.
-func setTimes(f *os.File, t time.Time) error {
-	tv := unix.NsecToTimeval(t.UnixNano())
-	return unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv})
-}

@@ -53,6 +53,10 @@ func (t *temp) start() error {
 			_ = f.Close()
 			continue
 		}
+		if d, err := os.Open(t.root); err == nil {
+			scatter(d)
+			_ = d.Close()
+		}
 		dir := strings.TrimSuffix(f.Name(), ".lock")
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			_ = f.Close()

@@ -142,7 +142,7 @@ func (m *viewMaker) dir(ctx context.Context, t tree.Tree, path string, base base
 		err = at("set mode", path, chmod(fd, 0o755))
 	}
 	if err == nil {
-		err = at("set time", path, unix.Futimes(fd, epochTimes))
+		err = at("set time", path, setEpoch(fd))
 	}
 	_ = unix.Close(fd)
 	if err != nil {
@@ -227,7 +227,7 @@ func (m *viewMaker) create(dir int, f tree.File) error {
 		err = chmod(fd, mode)
 	}
 	if err == nil {
-		err = unix.Futimes(fd, epochTimes)
+		err = setEpoch(fd)
 	}
 	if e := unix.Close(fd); err == nil {
 		err = e
