@@ -48,6 +48,7 @@ func main() {
 func run() error {
 	b := &bench{}
 	var rows string
+	var keep bool
 	flag.StringVar(&b.hewn, "hewn", "bin/hewn", "the program to measure")
 	flag.StringVar(&b.examples, "examples", "examples", "the directory that holds the miniature and what belongs to it")
 	flag.StringVar(&b.store, "store", os.Getenv("HEWN_STORE"), "the store for the miniature's rows (default: hewn's own)")
@@ -58,6 +59,7 @@ func run() error {
 	flag.StringVar(&b.cache, "cache", "", "a directory that keeps what the rows of locks download (default: beside the store)")
 	flag.IntVar(&b.jobs, "jobs", 2, "actions at the same time in the rows of cold steps, for hewn and for ninja")
 	flag.StringVar(&rows, "rows", "noop,python,go,steps,cold-steps,image,image-python,image-push,image-full,image-start", "what to measure; `up` is a cold start of the miniature in an empty store, which downloads everything; `locks` compares with the tools that own the lock formats")
+	flag.BoolVar(&keep, "keep", false, "leave the temporary directory, to look at")
 	flag.BoolVar(&b.verbose, "v", false, "print every measurement")
 	flag.Parse()
 
@@ -66,7 +68,9 @@ func run() error {
 	if err := b.prepare(); err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.temp)
+	if !keep {
+		defer os.RemoveAll(b.temp)
+	}
 	// Nothing is removed before the end, and what makes and removes most comes late: an ext4 without a journal walks over
 	// everything that was removed within a minute for each file that is made.
 	all := []namedRow{
