@@ -151,7 +151,7 @@ func (s *shop) resolvers(temp string) (map[source.Ecosystem]pins.Resolver, error
 		Now: s.c.sys.Now, Keyring: func() ([]byte, error) { return keyring(s.p.ws.Debian.Keyrings) }}
 	return map[source.Ecosystem]pins.Resolver{
 		source.Debian: s.debian,
-		source.PyPI:   python.Resolver{Getter: s.client, Endpoints: s.origins, MirrorsOnly: s.p.ws.Origins == "mirrors-only"},
+		source.PyPI:   python.Resolver{Getter: s.client, Endpoints: s.origins, Notes: s.c.noteOnce(), MirrorsOnly: s.p.ws.Origins == "mirrors-only"},
 		source.NPM:    node.Resolver{Getter: s.client, Endpoints: s.origins, MirrorsOnly: s.p.ws.Origins == "mirrors-only"},
 		source.Go:     golang.Resolver{Getter: s.client, Endpoints: s.origins, TempDir: temp},
 		source.Maven:  maven.Resolver{Getter: s.client, Endpoints: s.origins},
