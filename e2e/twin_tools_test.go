@@ -127,7 +127,9 @@ func (w *world) asNpm(t *testing.T) {
 func (w *world) asCargo(t *testing.T) {
 	dir := t.TempDir()
 	copyDir(t, filepath.Join(w.work, twin), dir)
-	must(t, os.RemoveAll(filepath.Join(dir, ".cargo")))
+	for _, name := range []string{".cargo", "rust-toolchain.toml"} { // a compiler is not needed, nor a linker
+		must(t, os.RemoveAll(filepath.Join(dir, name)))
+	}
 	file := filepath.Join(dir, "Cargo.lock")
 	lock, err := os.ReadFile(file)
 	must(t, err)
