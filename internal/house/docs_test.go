@@ -359,3 +359,34 @@ func namesRegistry(host string) bool {
 		host = rest
 	}
 }
+
+// TestOwnProjectPage: what the page for people with a project of their own shows is what stands in an example, whose
+// checks `make e2e` runs.
+func TestOwnProjectPage(t *testing.T) {
+	m := load(t)
+	var recipes strings.Builder
+	names, err := filepath.Glob(filepath.Join(m.root, "examples/*/recipe.star"))
+	if err != nil || len(names) < 4 {
+		t.Fatalf("%d recipes, %v", len(names), err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recipes.Write(b)
+	}
+	blocks := regexp.MustCompile("(?s)```python\n(.*?)```").FindAllStringSubmatch(read(t, m, "docs/howto/own-project.md"), -1)
+	if len(blocks) < 4 {
+		t.Fatalf("the page has %d blocks of Starlark", len(blocks))
+	}
+	for _, b := range blocks {
+		for _, part := range strings.Split(strings.TrimSpace(b[1]), "\n\n") {
+			for _, l := range strings.Split(part, "\n") {
+				if !strings.Contains(recipes.String(), l+"\n") {
+					t.Errorf("no example has the line %q", l)
+				}
+			}
+		}
+	}
+}
