@@ -32,9 +32,8 @@ type lockRow struct {
 }
 
 var lockRows = []lockRow{
-	{"locks-python", (*locks).pythonRows}, {"locks-node", (*locks).nodeRows}, {"locks-go", (*locks).goRows}, {"locks-rust", (*locks).rustRows},
-	{"locks-fetch", (*locks).fetchRows}, {"locks-unpack", (*locks).unpackRow}, {"locks-noop", (*locks).noopRow},
-	{"locks-edit", (*locks).editRows},
+	{"locks-node", (*locks).nodeRows}, {"locks-go", (*locks).goRows}, {"locks-rust", (*locks).rustRows},
+	{"locks-fetch", (*locks).fetchRows}, {"locks-whole", (*locks).wholeRows},
 }
 
 // twin prepares, once, what all rows of locks need.
