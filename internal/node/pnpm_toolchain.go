@@ -20,7 +20,7 @@ import (
 
 // pnpmToolDef lays pnpm out below /usr/local: its package, and from pnpm 12 on the program that its install script would
 // put there.
-var pnpmToolDef = engine.NativeDef{Name: "pnpm-toolchain", Version: 1, Run: layPnpm}
+var pnpmToolDef = engine.NativeDef{Name: "pnpm-toolchain", Version: 2, Run: layPnpm}
 
 // withPnpm adds to a toolchain the pnpm that the project names, where one of dirs has a lock of pnpm. Its hash is that of
 // `packageManager`, else `hewn update` pins it.
@@ -120,10 +120,10 @@ func pnpmProgram(os, arch, libc string) (string, error) {
 }
 
 // pnpmWrapper runs pnpm. What it would check before it runs a script is its own record of an installation, which
-// node_modules does not have here.
+// node_modules does not have here, and whether it is the version of packageManager, which it is.
 const pnpmWrapper = `#!/bin/sh
 export npm_config_verify_deps_before_run=false pnpm_config_verify_deps_before_run=false
-export npm_config_manage_package_manager_versions=false pnpm_config_manage_package_manager_versions=false
+export npm_config_manage_package_manager_versions=false pnpm_config_pm_on_fail=ignore
 exec %s "$@"
 `
 
