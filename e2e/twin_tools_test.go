@@ -54,9 +54,14 @@ func (w *world) asUv(t *testing.T) {
 	}
 	want := list(t, filepath.Join(project, ".venv"), leave)
 	got := list(t, filepath.Join(w.checkout(t, twin+":python-deps"), "ak-root/.venv"), leave)
+	for p, what := range want {
+		if what == "/" { // RECORD names no empty directories, and neither we nor pip make them
+			delete(want, p)
+		}
+	}
 	compare(t, "uv", want, got, func(p string) bool {
-		// Generated scripts; what is compiled here and there; what two packages bring.
-		return strings.HasPrefix(p, "bin/") || p == "lib/python3.14/site-packages/docs/Makefile" || regexp.MustCompile(`/(lxml|psycopg_c|gssapi)/.*\.so$|/xmlsec\.[^/]*\.so$`).MatchString(p)
+		// Generated scripts; what is compiled here and there, by which release of setuptools; what two packages bring.
+		return strings.HasPrefix(p, "bin/") || p == "lib/python3.14/site-packages/docs/Makefile" || regexp.MustCompile(`/(lxml|psycopg_c|gssapi)/.*\.so$|/xmlsec\.[^/]*\.so$|/(lxml|psycopg_c|gssapi|xmlsec)-[^/]*/WHEEL$`).MatchString(p)
 	})
 }
 
