@@ -9,6 +9,7 @@ import (
 	"hewn.example/hewn/internal/lock/poetry"
 	"hewn.example/hewn/internal/lock/pylock"
 	"hewn.example/hewn/internal/lock/uv"
+	"hewn.example/hewn/internal/python/pep508"
 	"hewn.example/hewn/internal/store/memory"
 	"hewn.example/hewn/internal/testkit/fuzzing"
 	"hewn.example/hewn/internal/testkit/pyindex"
@@ -51,7 +52,7 @@ func FuzzProject(f *testing.F) {
 		fuzzing.Bounded(t, len(data), func() {
 			p, err := parseProject("pyproject.toml", data)
 			if err == nil {
-				err = checkManifest(&uv.Lock{}, &uv.Package{Name: p.name}, p, "pyproject.toml")
+				err = checkManifest(&uv.Lock{}, &uv.Package{Name: p.name, Source: uv.Source{Kind: uv.Virtual, Location: "."}}, p, pep508.Environment{})
 			}
 			if err == nil {
 				err = checkGroups(data, []string{"a"})

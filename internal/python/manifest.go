@@ -30,17 +30,18 @@ func (v *venv) checkManifests(ctx context.Context, l *uv.Lock) error {
 				return err
 			}
 		}
-		if err := checkManifest(l, p, project, path.Join(dir, "pyproject.toml")); err != nil {
+		if err := checkManifest(l, p, project, v.env); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkManifest compares one project with what the lock remembers of it. Names and versions are compared; markers and
-// extras are not, since uv rewrites them.
-func checkManifest(l *uv.Lock, locked *uv.Package, p project, file string) error {
+// checkManifest compares one project with what the lock remembers of it. uv rewrites markers: they are compared by what
+// they give in env, and not in groups, where uv adds to them what Python a group is for.
+func checkManifest(l *uv.Lock, locked *uv.Package, p project, env pep508.Environment) error {
 	var notes []string
+	file := path.Join(locked.Source.Location, "pyproject.toml")
 	switch {
 	case p.name == "" && !slices.Contains(l.Members, locked.Name): // without pyproject.toml, or with a name that is computed
 		return nil
@@ -54,7 +55,11 @@ func checkManifest(l *uv.Lock, locked *uv.Package, p project, file string) error
 			if err != nil {
 				return err
 			}
-			notes = n
+			if notes = n; len(notes) == 0 {
+				if notes, err = compareHere(locked.Requires, p, env, file); err != nil {
+					return err
+				}
+			}
 		}
 		for _, g := range groupNames(locked.RequiresGroups, p.groups) {
 			n, err := compareRequirements(locked.RequiresGroups[g], p.groups[g], file, "dependency-groups."+g, " in the group `"+g+"`")
@@ -77,6 +82,41 @@ func groupNames(locked map[string][]uv.Requirement, wanted map[string][]string) 
 	return slices.Compact(names)
 }
 
+// compareHere names what holds for the platform on one side only, without extras and with each.
+func compareHere(locked []uv.Requirement, p project, env pep508.Environment, file string) ([]string, error) {
+	for _, x := range append([]string{""}, slices.Sorted(maps.Keys(p.extras))...) {
+		here, lines, where := env.With(), p.dependencies, " for this platform"
+		if x != "" {
+			here, lines, where = env.With(x), slices.Concat(p.dependencies, p.extras[x]), " for this platform with the extra `"+x+"`"
+		}
+		var asked []string
+		for _, text := range lines {
+			r, err := pep508.Parse(text)
+			if err != nil {
+				return nil, diag.Inputf("bad-file", "%v", err).At(diag.Position{File: file, Key: "project"})
+			}
+			if r.Marker.Holds(here) {
+				asked = append(asked, text)
+			}
+		}
+		var known []uv.Requirement
+		for _, r := range locked {
+			m, err := pep508.ParseMarker(r.Marker)
+			if err != nil {
+				return nil, diag.Inputf("bad-file", "marker of `%s`: %v", r.Name, err).At(r.Pos)
+			}
+			if m.Holds(here) {
+				known = append(known, r)
+			}
+		}
+		notes, err := compareRequirements(known, asked, file, "project", where)
+		if err != nil || len(notes) > 0 {
+			return notes, err
+		}
+	}
+	return nil, nil
+}
+
 // compareRequirements names what one side has and the other has not.
 func compareRequirements(locked []uv.Requirement, lines []string, file, key, where string) ([]string, error) {
 	known, sourced := map[string]bool{}, map[string]bool{}
@@ -84,7 +124,12 @@ func compareRequirements(locked []uv.Requirement, lines []string, file, key, whe
 		if r.Sourced {
 			sourced[r.Name] = true
 		}
-		known[requirementKey(r.Name, r.Specifier)] = true
+	}
+	for _, r := range locked {
+		if sourced[r.Name] {
+			r.Specifier = "" // the lock does not keep it
+		}
+		known[requirementKey(r.Name, r.Extras, r.Specifier)] = true
 	}
 	wanted := map[string]bool{}
 	var notes []string
@@ -93,18 +138,17 @@ func compareRequirements(locked []uv.Requirement, lines []string, file, key, whe
 		if err != nil {
 			return nil, diag.Inputf("bad-file", "%v", err).At(diag.Position{File: file, Key: key})
 		}
-		key := requirementKey(r.Name, r.Specifiers.String())
+		specifiers := r.Specifiers.String()
 		if sourced[r.Name] {
-			wanted[r.Name] = true // with any version: the lock does not keep it
-			continue
+			specifiers = ""
 		}
+		key := requirementKey(r.Name, r.Extras, specifiers)
 		if wanted[key] = true; !known[key] {
 			notes = append(notes, fmt.Sprintf("%s asks for `%s`%s, which the lock does not know", file, key, where))
 		}
 	}
 	for key := range known {
-		name, _, _ := strings.Cut(key, " ")
-		if !wanted[key] && !wanted[name] {
+		if !wanted[key] {
 			notes = append(notes, fmt.Sprintf("the lock was made for `%s`%s, which %s does not ask for", key, where, file))
 		}
 	}
@@ -155,8 +199,11 @@ func groupLines(groups tomldoc.Cursor, name string, done map[string]bool) []stri
 	return out
 }
 
-// requirementKey is a name and its version clauses in one spelling: "name" or "name <2,>=1".
-func requirementKey(name, specifiers string) string {
+// requirementKey is a name with its extras and version clauses in one spelling: "name" or "name[a,b] <2,>=1".
+func requirementKey(name string, extras []string, specifiers string) string {
+	if len(extras) > 0 {
+		name += "[" + strings.Join(slices.Compact(slices.Sorted(slices.Values(normalised(extras)))), ",") + "]"
+	}
 	var clauses []string
 	for _, c := range strings.Split(specifiers, ",") {
 		c = strings.ReplaceAll(c, " ", "")

@@ -7,10 +7,13 @@ import (
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/lock/uv"
+	"hewn.example/hewn/internal/platform"
+	"hewn.example/hewn/internal/python/pep508"
 	"hewn.example/hewn/internal/store/memory"
 )
 
 func TestCheckManifest(t *testing.T) {
+	env := testEnvironment(t)
 	const lock = `version = 1
 [[package]]
 name = "app"
@@ -19,19 +22,25 @@ source = { virtual = "." }
 requires-dist = [
   { name = "a", specifier = ">=1.0,<2" },
   { name = "b", extras = ["x"], marker = "extra == 'more'" },
+  { name = "m", marker = "python_full_version >= '3.13'" },
   { name = "c", git = "https://git.example/c" },
 ]
 [package.metadata.requires-dev]
 dev = [{ name = "t", specifier = ">=1" }, { name = "u" }]
 lint = [{ name = "u" }]
 `
-	const same, dev = `"A [x] < 2, >= 1.0", "c >= 3"`, `"T>=1", {include-group = "Lint"}`
+	const same, dev = `"A < 2, >= 1.0", "c >= 3", "m; python_version > '3.12'"`, `"T>=1", {include-group = "Lint"}`
 	groups := func(dev string) string { return "]\n[dependency-groups]\nlint = ['u']\ndev = [" + dev + "]\n" }
 	for _, tc := range []struct{ name, dependencies, want string }{
 		{"same", same, ""},
 		{"group changed", same + groups(`"t>=2", {include-group = "Lint"}`), "pyproject.toml asks for `t >=2` in the group `dev`, which the lock does not know\nthe lock was made for `t >=1` in the group `dev`, which pyproject.toml does not ask for"},
 		{"include gone", same + groups(`"t>=1"`), "the lock was made for `u` in the group `dev`, which pyproject.toml does not ask for"},
 		{"new group", same + groups(dev) + "new = ['x']\n", "pyproject.toml asks for `x` in the group `new`, which the lock does not know"},
+		{"no extra", strings.Replace(same, "A", "A[y]", 1), "pyproject.toml asks for `a[y] <2,>=1.0`, which the lock does not know\nthe lock was made for `a <2,>=1.0`, which pyproject.toml does not ask for"},
+		{"marker on", strings.Replace(same, "> '3.12'", "> '3.13'", 1), "the lock was made for `m` for this platform, which pyproject.toml does not ask for"},
+		{"out of the extra", same + ", 'b[x]'", "pyproject.toml asks for `b[x]` for this platform, which the lock does not know"},
+		{"into the extra", strings.Replace(same, `"c >= 3", `, "", 1) + "]\noptional-dependencies.more = ['b[x]', 'c'", "the lock was made for `c` for this platform, which pyproject.toml does not ask for"},
+		{"into another extra", same + "]\noptional-dependencies.less = ['b[x]'", "pyproject.toml asks for `b[x]` for this platform with the extra `less`, which the lock does not know"},
 		{"other version", `"a<3,>=1.0", "c"`, "pyproject.toml asks for `a <3,>=1.0`, which the lock does not know\nthe lock was made for `a <2,>=1.0`, which pyproject.toml does not ask for"},
 		{"new", `"a>=1.0,<2", "c", "d"`, "pyproject.toml asks for `d`, which the lock does not know"},
 		{"gone", `"a>=1.0,<2"`, "the lock was made for `c`, which pyproject.toml does not ask for"},
@@ -45,11 +54,14 @@ lint = [{ name = "u" }]
 			if !strings.Contains(tc.dependencies, "[dependency-groups]") {
 				tc.dependencies += groups(dev)
 			}
-			p, err := parseProject("pyproject.toml", []byte("[project]\nname = \"app\"\noptional-dependencies.more = [\"b[x]\"]\ndependencies = ["+tc.dependencies))
+			if !strings.Contains(tc.dependencies, "-dependencies.more") {
+				tc.dependencies = strings.Replace(tc.dependencies, "]\n[dep", "]\noptional-dependencies.more = [\"b[x]\"]\n[dep", 1)
+			}
+			p, err := parseProject("pyproject.toml", []byte("[project]\nname = \"app\"\ndependencies = ["+tc.dependencies))
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = checkManifest(l, l.Root(), p, "pyproject.toml")
+			err = checkManifest(l, l.Root(), p, env)
 			if tc.want == "" {
 				if err != nil {
 					t.Error(problemText(err))
@@ -63,8 +75,18 @@ lint = [{ name = "u" }]
 	}
 }
 
+func testEnvironment(t *testing.T) pep508.Environment {
+	t.Helper()
+	env, err := pep508.CPython("3.13.5", platform.Platform{OS: "linux", Arch: "amd64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
 // TestCheckManifestOfExamples reads a lock that a person would have.
 func TestCheckManifestOfExamples(t *testing.T) {
+	env := testEnvironment(t)
 	for _, dir := range []string{"../../examples/miniature", "../../e2e/twin"} {
 		manifest, err := os.ReadFile(dir + "/pyproject.toml")
 		if err != nil {
@@ -85,7 +107,7 @@ func TestCheckManifestOfExamples(t *testing.T) {
 		if err := checkLock(l); err != nil {
 			t.Errorf("%s: %v", dir, err)
 		}
-		if err := checkManifest(l, l.Root(), p, "pyproject.toml"); err != nil || len(p.requires) < 10 {
+		if err := checkManifest(l, l.Root(), p, env); err != nil || len(p.requires) < 10 {
 			t.Errorf("%s: %v", dir, problemText(err))
 		}
 	}

@@ -49,8 +49,11 @@ type Package struct {
 // Requirement is a line of a manifest, as the lock remembers it.
 type Requirement struct {
 	Name      string
+	Extras    []string
 	Specifier string
-	Sourced   bool // from elsewhere than an index: the specifier is not kept then
+	Marker    string // PEP 508, with the variable `extra`; empty: always
+	Sourced   bool   // from elsewhere than an index: the specifier is not kept then
+	Pos       diag.Position
 }
 
 // Kind is where a package comes from.
@@ -256,7 +259,7 @@ func requirements(c tomldoc.Cursor, key string) []Requirement {
 }
 
 func readRequirement(c tomldoc.Cursor) Requirement {
-	r := Requirement{Name: c.Need("name"), Specifier: c.Text("specifier")}
+	r := Requirement{Name: c.Need("name"), Extras: c.Texts("extras"), Specifier: c.Text("specifier"), Marker: c.Text("marker"), Pos: c.Position("")}
 	for _, k := range kinds[1:] { // all but the registry
 		r.Sourced = r.Sourced || c.Has(string(k))
 	}
