@@ -12,7 +12,7 @@ import (
 // tools are the programs that hewn is compared with. What the machine does not have is installed into the cache
 // directory, in the version that the twin's locks were made with.
 type tools struct {
-	uv, npm, pnpm, go_, cargo string
+	npm, pnpm, go_, cargo string
 }
 
 func (t *tools) find(ctx context.Context, cache, versions string) error {
@@ -32,14 +32,7 @@ func (t *tools) find(ctx context.Context, cache, versions string) error {
 			return fmt.Errorf("%s: %w", name, errMissing)
 		}
 	}
-	t.uv, t.pnpm = filepath.Join(dir, "uv/bin/uv"), filepath.Join(dir, "pnpm/node_modules/.bin/pnpm")
-	if _, err := os.Stat(t.uv); err != nil {
-		err := all(ctx, []process{{args: []string{"python3", "-m", "venv", filepath.Join(dir, "uv")}},
-			{args: []string{filepath.Join(dir, "uv/bin/pip"), "install", "--quiet", "uv==" + want["uv"]}}})
-		if err != nil {
-			return err
-		}
-	}
+	t.pnpm = filepath.Join(dir, "pnpm/node_modules/.bin/pnpm")
 	if _, err := os.Stat(t.pnpm); err != nil {
 		return all(ctx, []process{{args: []string{t.npm, "install", "--no-audit", "--no-fund", "--prefix", filepath.Join(dir, "pnpm"), "pnpm@" + want["pnpm"]}}})
 	}
