@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
@@ -16,26 +15,14 @@ import (
 	"time"
 )
 
-// TestTwinGo compares the module cache of the twin, from the registries that this machine is configured for, with the one
-// that the go command makes of the same go.sum.
-func TestTwinGo(t *testing.T) {
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip(err)
-	}
-	repo, err := filepath.Abs("..")
-	must(t, err)
-	dir := t.TempDir()
-	copyDir(t, filepath.Join(repo, "e2e", "twin"), filepath.Join(dir, "twin"))
-	store := cmp.Or(os.Getenv("HEWN_E2E_STORE"), filepath.Join(dir, "store"))
-	p := person{hewn: cmp.Or(os.Getenv("HEWN_E2E_HEWN"), filepath.Join(repo, "bin", "hewn")), dir: dir, env: environ(nil, "HEWN_STORE="+store)}
-	out := filepath.Join(dir, "out")
-	o := p.must(t, "build", "twin:go-modules", "--out", out)
-	t.Logf("hewn: %s", o)
-
+// asGo compares the module cache with the one that the go command makes of the same go.sum.
+func (w *world) asGo(t *testing.T) {
+	dir, own := t.TempDir(), filepath.Join(w.work, twin)
+	out := w.checkout(t, twin+":go-modules")
 	mod := filepath.Join(dir, "mod")
 	must(t, os.MkdirAll(mod, 0o755))
-	copyFile(t, filepath.Join(repo, "e2e/twin/go.mod"), filepath.Join(mod, "go.mod"))
-	copyFile(t, filepath.Join(repo, "e2e/twin/go.sum"), filepath.Join(mod, "go.sum"))
+	copyFile(t, filepath.Join(own, "go.mod"), filepath.Join(mod, "go.mod"))
+	copyFile(t, filepath.Join(own, "go.sum"), filepath.Join(mod, "go.sum"))
 	cache := filepath.Join(dir, "cache")
 	run := func(args ...string) {
 		t.Helper()
@@ -48,7 +35,7 @@ func TestTwinGo(t *testing.T) {
 		}
 		t.Logf("go %s: %.1f s", args[:2], time.Since(began).Seconds())
 	}
-	run("mod", "edit", "-replace=goauthentik.io/api/v3="+filepath.Join(dir, "twin", "gen-go-api"))
+	run("mod", "edit", "-replace=goauthentik.io/api/v3="+filepath.Join(own, "gen-go-api"))
 	sums, err := os.ReadFile(filepath.Join(mod, "go.sum"))
 	must(t, err)
 	download := []string{"mod", "download"}
