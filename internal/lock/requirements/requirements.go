@@ -3,6 +3,7 @@
 package requirements
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -68,7 +69,7 @@ func Read(name string, data []byte) (*File, error) {
 			start = number
 		}
 		body, more := strings.CutSuffix(line, "\\")
-		if comment := strings.TrimSpace(line); strings.HasPrefix(comment, "#") { // a comment ends what goes on before it
+		if strings.HasPrefix(strings.TrimSpace(line), "#") { // a comment ends what goes on before it
 			body, more = "", false
 		}
 		logical.WriteString(body)
@@ -87,9 +88,12 @@ func Read(name string, data []byte) (*File, error) {
 	return f, nil
 }
 
+// comment is where one begins; the `#` of a URL has no blank before it.
+var comment = regexp.MustCompile(`\s#`)
+
 func (f *File) line(text string, pos diag.Position) error {
-	if i := strings.Index(text, " #"); i >= 0 {
-		text = text[:i]
+	if i := comment.FindStringIndex(text); i != nil {
+		text = text[:i[0]]
 	}
 	words := strings.Fields(text)
 	if len(words) == 0 {

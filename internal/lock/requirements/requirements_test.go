@@ -15,7 +15,7 @@ const sum = "sha256:000000000000000000000000000000000000000000000000000000000000
 const example = "\ufeff# made by hand\r\n--index-url https://index.example/simple\n-i=https://index.example/simple\n--require-hashes\n--no-binary=a,b\n--only-binary :all:\n\n" +
 	"a==1.0 ; python_version >= '3.11' \\\n    --hash=" + sum + " \\\n    --hash " + sum + "\n    # via b\n" +
 	"b @ https://files.example/b-1.tar.gz#subdirectory=x --hash=" + sum + " # why\n" +
-	"-e ./member\n--editable=./other\n./vendor/c-1-py3-none-any.whl \\\n  # goes on\nd==2"
+	"-e ./member\n--editable=./other\n./vendor/c-1-py3-none-any.whl \\\n  # goes on\nd==2\t# a tab before it"
 
 func TestRead(t *testing.T) {
 	f, err := Read("requirements.txt", []byte(example))
