@@ -10,6 +10,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"unicode"
 
 	"hewn.example/hewn/internal/archive"
 	"hewn.example/hewn/internal/diag"
@@ -201,6 +202,8 @@ func (l *layout) files() error {
 		switch {
 		case e.Kind == tree.KindDir:
 			return nil
+		case strings.ContainsFunc(p, unicode.IsControl):
+			return fmt.Errorf("%q is no name for a file: it has control characters", p)
 		case e.Kind != tree.KindFile:
 			return fmt.Errorf("`%s` is a symbolic link, which a wheel cannot have", p)
 		case path.Dir(p) == l.info && ownFile(path.Base(p)):

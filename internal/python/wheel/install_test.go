@@ -143,6 +143,8 @@ func TestRefusals(t *testing.T) {
 		{"absolute", with(map[string]entry{"/evil": {}}), "its name is absolute"},
 		{"script with a path", with(map[string]entry{"demo-1.0.dist-info/entry_points.txt": {Text: "[console_scripts]\n../x = a:b\n"}}), "entry_points.txt:2: \"../x = a:b\" is not `script = module:function`"},
 		{"code in an entry point", with(map[string]entry{"demo-1.0.dist-info/entry_points.txt": {Text: "[console_scripts]\nx = os:system('rm')\n"}}), "is not `script = module:function`"},
+		{"entry points in another encoding", with(map[string]entry{"demo-1.0.dist-info/entry_points.txt": {Text: "\xff\xfe[\x00c\x00"}}), "entry_points.txt is not UTF-8"},
+		{"control characters", with(map[string]entry{"demo/\x1b[31mred\n.py": {}}), `"demo/\x1b[31mred\n.py" is no name for a file`},
 		{"two files at one place", with(map[string]entry{"demo-1.0.data/scripts/demo": {Text: "x"}}), "bin/demo"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

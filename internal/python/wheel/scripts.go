@@ -3,10 +3,12 @@ package wheel
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxShebang is the length up to which every Linux kernel takes a `#!` line whole (BINPRM_BUF_SIZE was 128 before 5.1).
@@ -31,6 +33,9 @@ var (
 
 // entryPoints reads console_scripts and gui_scripts of entry_points.txt, sorted by name.
 func entryPoints(b []byte) ([]entryPoint, error) {
+	if !utf8.Valid(b) {
+		return nil, errors.New("entry_points.txt is not UTF-8")
+	}
 	byName := map[string]entryPoint{}
 	section := ""
 	lines := bufio.NewScanner(bytes.NewReader(b))
