@@ -23,7 +23,11 @@ import (
 var pnpmDef = engine.NativeDef{Name: "pnpm-modules", Version: 1, Run: assemblePnpm}
 
 // localDef takes a directory of the source as a package: its commands are executable, its node_modules stay behind.
-var localDef = engine.NativeDef{Name: "pnpm-local", Version: 1, Run: localPackage}
+var localDef = engine.NativeDef{Name: "pnpm-local", Version: 2, Run: localPackage}
+
+type localParams struct {
+	KeepCR bool `json:"keepCR,omitempty"` // commands keep the carriage return of their first line
+}
 
 type pnpmParams struct {
 	Places     []pnpmPlace `json:"places,omitempty"`
@@ -305,6 +309,10 @@ func localPackage(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	if len(c.Inputs) != 1 {
 		return tree.Tree{}, fmt.Errorf("pnpm-local: want one input, got %d", len(c.Inputs))
 	}
+	var p localParams
+	if err := json.Unmarshal(c.Params, &p); err != nil {
+		return tree.Tree{}, err
+	}
 	t := c.Inputs[0]
 	bins, err := treeBins(ctx, c.Store, t, "")
 	if err != nil {
@@ -315,13 +323,18 @@ func localPackage(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 		commands[b.File] = true
 	}
 	out := tree.NewBuilder()
-	err = tree.Walk(ctx, c.Store, t, func(p string, e tree.Entry) error {
+	err = tree.Walk(ctx, c.Store, t, func(at string, e tree.Entry) (err error) {
 		switch {
-		case strings.HasPrefix(p+"/", "node_modules/"):
+		case strings.HasPrefix(at+"/", "node_modules/"):
 		case e.Kind == tree.KindFile:
-			return out.File(p, e.Digest, e.Executable || commands[p])
+			if commands[at] && !p.KeepCR {
+				if e.Digest, err = mendHashBang(ctx, c.Store, e.Digest); err != nil {
+					return err
+				}
+			}
+			return out.File(at, e.Digest, e.Executable || commands[at])
 		case e.Kind == tree.KindLink:
-			return out.Link(p, e.Target)
+			return out.Link(at, e.Target)
 		}
 		return nil
 	})

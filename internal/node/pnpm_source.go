@@ -42,9 +42,9 @@ func (a *pnpmAssembler) unpacked(ctx context.Context, snapshot string) (engine.S
 	pkg := a.pkg(snapshot)
 	res := pkg.Resolution
 	label := pkg.Name + " " + pkg.Version
-	params := unpackParams{OwnBins: pkg.HasBin, BundledBins: a.bundles(snapshot)}
+	params := unpackParams{OwnBins: pkg.HasBin, BundledBins: a.bundles(snapshot), KeepNames: true, KeepCR: a.major >= 12}
 	if res.Directory != "" {
-		return engine.Native(label, localDef, nil, engine.Sub(a.opts.Dir.Step, path.Clean(res.Directory))), nil
+		return engine.Native(label, localDef, localParams{KeepCR: params.KeepCR}, engine.Sub(a.opts.Dir.Step, path.Clean(res.Directory))), nil
 	}
 	if file, ok := strings.CutPrefix(res.Tarball, "file:"); ok {
 		s, ok := engine.Select(a.opts.Dir.Step, path.Clean(file)).Static()

@@ -43,6 +43,9 @@ type unpackParams struct {
 	// of the packages that it brings in its node_modules.
 	OwnBins     bool `json:"ownBins,omitempty"`
 	BundledBins bool `json:"bundledBins,omitempty"`
+	// What pnpm does otherwise: a .gitignore keeps its name, and from pnpm 12 on a command its carriage return.
+	KeepNames bool `json:"keepNames,omitempty"`
+	KeepCR    bool `json:"keepCR,omitempty"`
 }
 
 // maxBin bounds a command whose first line has to be mended: such scripts are written by hand.
@@ -76,7 +79,7 @@ func unpack(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	}
 	defer plain.Close()
 
-	u := unpacker{ctx: ctx, store: c.Store, files: map[string]packed{}}
+	u := unpacker{ctx: ctx, store: c.Store, files: map[string]packed{}, keepNames: p.KeepNames}
 	if err := archive.EachEntry(ctx, plain, c.Store, archive.Limits{}, u.entry); err != nil {
 		return tree.Tree{}, broken(name, err)
 	}
@@ -104,7 +107,7 @@ func (u *unpacker) finish(name string, p unpackParams) (tree.Tree, error) {
 		return tree.Tree{}, fmt.Errorf("%s: %w", name, err)
 	}
 	for _, bin := range slices.Concat(p.Bins, own) {
-		if err := u.fixBin(bin); err != nil {
+		if err := u.fixBin(bin, p.KeepCR); err != nil {
 			return tree.Tree{}, fmt.Errorf("%s: %s: %w", name, bin, err)
 		}
 	}
@@ -197,6 +200,8 @@ type unpacker struct {
 	ctx   context.Context
 	store store.Store
 	files map[string]packed
+
+	keepNames bool
 }
 
 func (u *unpacker) entry(h *tar.Header, keep archive.Keep) error {
@@ -223,7 +228,7 @@ func (u *unpacker) entry(h *tar.Header, keep archive.Keep) error {
 	if to == "" {
 		return archive.ErrName
 	}
-	if path.Base(to) == ".gitignore" {
+	if path.Base(to) == ".gitignore" && !u.keepNames {
 		// What npm packs had its .gitignore read as .npmignore where there was no other.
 		ignore := strings.TrimSuffix(to, ".gitignore") + ".npmignore"
 		if _, saw := u.files[ignore]; saw {
@@ -242,25 +247,31 @@ func (u *unpacker) entry(h *tar.Header, keep archive.Keep) error {
 var windowsHashBang = regexp.MustCompile(`^(#![^\n]+)\r\n`)
 
 // fixBin does to a command what npm does when it links it.
-func (u *unpacker) fixBin(bin string) error {
+func (u *unpacker) fixBin(bin string, keepCR bool) (err error) {
 	f, ok := u.files[bin]
 	if !ok {
 		return nil // npm links nothing then
 	}
 	f.exec = true
-	if f.digest.Size() <= maxBin {
-		b, err := store.ReadBlob(u.ctx, u.store, f.digest, maxBin)
-		if err != nil {
+	if !keepCR {
+		if f.digest, err = mendHashBang(u.ctx, u.store, f.digest); err != nil {
 			return err
-		}
-		if bytes.HasPrefix(b, []byte("#!")) && windowsHashBang.Match(b[:min(len(b), 2048)]) {
-			if f.digest, err = u.store.Put(u.ctx, windowsHashBang.ReplaceAll(b, []byte("$1\n"))); err != nil {
-				return err
-			}
 		}
 	}
 	u.files[bin] = f
 	return nil
+}
+
+// mendHashBang takes the carriage return away from a script's first line.
+func mendHashBang(ctx context.Context, s store.Blobs, d digest.Digest) (digest.Digest, error) {
+	if d.Size() > maxBin {
+		return d, nil
+	}
+	b, err := store.ReadBlob(ctx, s, d, maxBin)
+	if err != nil || !bytes.HasPrefix(b, []byte("#!")) || !windowsHashBang.Match(b[:min(len(b), 2048)]) {
+		return d, err
+	}
+	return s.Put(ctx, windowsHashBang.ReplaceAll(b, []byte("$1\n")))
 }
 
 func (u *unpacker) tree() (tree.Tree, error) {
