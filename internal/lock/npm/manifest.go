@@ -3,6 +3,7 @@ package npm
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"strings"
 )
@@ -12,6 +13,11 @@ type Manifest struct {
 	Package                    // without a place, a source or an integrity
 	Workspaces []string        // patterns for directories; only the project's count
 	Overridden map[string]bool // names for which `overrides` may have another answer than the dependencies
+
+	// Overrides has the names of Overridden that stand there once, for all packages, and what they are to be.
+	Overrides map[string]string
+	// Called and Numbered are name and version, as the file has them.
+	Called, Numbered string
 }
 
 // ParseManifest reads a package.json. file is the name for errors, which are *diag.Problem.
@@ -27,6 +33,10 @@ func ParseManifest(file string, b []byte) (*Manifest, error) {
 		Overrides            json.RawMessage   `json:"overrides"`
 	}
 	if err := json.Unmarshal(b, &e); err != nil {
+		var typ *json.UnmarshalTypeError
+		if errors.As(err, &typ) {
+			return nil, r.problem("manifest", r.offset(err), typ.Field, "this cannot be a JSON %s", typ.Value)
+		}
 		return nil, r.problem("manifest", r.offset(err), "", "cannot read the dependencies: %v", err)
 	}
 	raw := map[string]json.RawMessage{}
@@ -54,6 +64,8 @@ func ParseManifest(file string, b []byte) (*Manifest, error) {
 		m.Workspaces = object.Packages
 	}
 	overridden(e.Overrides, m.Overridden, 0)
+	m.Overrides = everywhere(e.Overrides)
+	_, _ = json.Unmarshal(raw["name"], &m.Called), json.Unmarshal(raw["version"], &m.Numbered)
 	return m, nil
 }
 
@@ -72,6 +84,31 @@ func overridden(raw json.RawMessage, into map[string]bool, depth int) {
 		into[k] = true
 		overridden(v, into, depth+1)
 	}
+}
+
+// everywhere gives the overrides that hold for a name wherever it is wanted: written as a name without a version and a
+// text without a reference, and nowhere else.
+func everywhere(raw json.RawMessage) map[string]string {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(raw, &m) != nil {
+		return nil
+	}
+	out, elsewhere := map[string]string{}, map[string]bool{}
+	for k, v := range m {
+		var spec string
+		switch i := strings.LastIndexByte(k, '@'); {
+		case i > 0:
+			elsewhere[k[:i]] = true
+			overridden(v, elsewhere, 1)
+		case json.Unmarshal(v, &spec) != nil:
+			elsewhere[k] = true
+			overridden(v, elsewhere, 1)
+		case spec != "" && spec[0] != '$':
+			out[k] = spec
+		}
+	}
+	maps.DeleteFunc(out, func(k, _ string) bool { return elsewhere[k] })
+	return out
 }
 
 // SameNames says whether two entries depend on packages of the same names in the same way.

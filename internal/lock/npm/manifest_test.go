@@ -16,10 +16,18 @@ func TestParseManifest(t *testing.T) {
 		!m.Overridden["c"] || !m.Overridden["d"] || !m.Overridden["@s/e"] || m.Overridden["a"] {
 		t.Errorf("got %+v, %v", m, err)
 	}
-	for in, want := range map[string]string{"{\n\"a\" 1}": "package.json:2", `{"dependencies": []}`: "cannot read the dependencies"} {
+	for in, want := range map[string]string{"{\n\"a\" 1}": "package.json:2", `{"dependencies": []}`: "`dependencies`: this cannot be a JSON array",
+		`{"dependencies": {"a": 1}}`: "this cannot be a JSON number"} {
 		if _, err := ParseManifest("package.json", []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+func TestOverridesEverywhere(t *testing.T) {
+	m, err := ParseManifest("package.json", []byte(`{"name": "x", "version": "1.2.3", "overrides": {"a": "1", "b": "$b", "c": "2", "c@1": "1.1", "d": {"e": "3"}, "e": "4", "f": {".": "1"}}}`))
+	if err != nil || len(m.Overrides) != 1 || m.Overrides["a"] != "1" || m.Called != "x" || m.Numbered != "1.2.3" {
+		t.Errorf("got %+v, %v", m, err)
 	}
 }
 

@@ -241,14 +241,14 @@ func Parse(file string, b []byte) (*Lock, error) {
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	r := &reader{file: file, text: string(b)}
 	if !json.Valid(b) {
-		err := json.Unmarshal(b, new(json.RawMessage))
-		return nil, r.problem("lock-syntax", r.offset(err), "", "this is not JSON: %v", err)
+		return nil, r.notJSON(b)
 	}
 	lock := &Lock{File: file}
-	packages, at := "", 0
+	packages, at, version := "", 0, 0
 	ok, err := object(r.text, func(key string, _, off, end int) error {
 		switch value := r.text[off:end]; key {
 		case "lockfileVersion":
+			version = off
 			if json.Unmarshal([]byte(value), &lock.Version) != nil {
 				return r.problem("lock-value", off, key, "`%s` is not a lockfileVersion", value)
 			}
@@ -264,11 +264,14 @@ func Parse(file string, b []byte) (*Lock, error) {
 		return nil, r.problem("lock-value", 0, "", "this must be an object")
 	}
 	switch {
+	case version == 0:
+		return nil, r.problem("lock-version", 0, "lockfileVersion", "the lock has no `lockfileVersion`").
+			Hint("if this is a lock of npm, run `npm install --package-lock-only`, and commit the result")
 	case lock.Version == 1:
-		return nil, r.problem("lock-version", 0, "lockfileVersion", "lockfileVersion 1 (of npm 6) does not say where packages go").
+		return nil, r.problem("lock-version", version, "lockfileVersion", "lockfileVersion 1 (of npm 6) does not say where packages go").
 			Hint("run `npm install --package-lock-only --lockfile-version 3` once, and commit the result")
 	case lock.Version != 2 && lock.Version != 3:
-		return nil, r.problem("lock-version", 0, "lockfileVersion", "lockfileVersion %d is not known here; 2 and 3 are", lock.Version)
+		return nil, r.problem("lock-version", version, "lockfileVersion", "lockfileVersion %d is not known here; 2 and 3 are", lock.Version)
 	case packages == "":
 		return nil, r.problem("lock-value", 0, "packages", "the lock has no `packages`")
 	}
@@ -276,6 +279,17 @@ func Parse(file string, b []byte) (*Lock, error) {
 		return nil, err
 	}
 	return lock, nil
+}
+
+// notJSON says where a file is no JSON, and what to do if git left its marks there.
+func (r *reader) notJSON(b []byte) *diag.Problem {
+	err := json.Unmarshal(b, new(json.RawMessage))
+	at := r.offset(err)
+	if at > 0 && at <= len(b) && bytes.HasPrefix(b[at-1:], []byte("<<<<<<< ")) {
+		return r.problem("lock-syntax", at, "", "this is not JSON: a merge left a conflict here").
+			Hint("run `npm install --package-lock-only`, which solves it, and commit the result")
+	}
+	return r.problem("lock-syntax", at, "", "this is not JSON: %v", err)
 }
 
 func (r *reader) packages(lock *Lock, packages string, at int) error {
