@@ -46,6 +46,7 @@ func (w *world) twin(t *testing.T) {
 	})
 	t.Run("as uv", w.asUv)
 	t.Run("as npm", w.asNpm)
+	t.Run("as pnpm", w.asPnpm)
 	t.Run("as go", w.asGo)
 	t.Run("as cargo", w.asCargo)
 }
