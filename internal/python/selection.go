@@ -193,16 +193,17 @@ func names(m map[string][]uv.Dependency) string {
 }
 
 func (s *selection) checkConflicts(root *uv.Package, r Request) error {
+	extras, groups := normalised(r.Extras), normalised(r.Groups)
 	for _, set := range s.lock.Conflicts {
 		var chosen []string
 		for _, c := range set {
 			if c.Package != root.Name {
 				continue
 			}
-			if c.Extra != "" && slices.Contains(r.Extras, c.Extra) {
+			if c.Extra != "" && slices.Contains(extras, c.Extra) {
 				chosen = append(chosen, "extra `"+c.Extra+"`")
 			}
-			if c.Group != "" && slices.Contains(r.Groups, c.Group) {
+			if c.Group != "" && slices.Contains(groups, c.Group) {
 				chosen = append(chosen, "group `"+c.Group+"`")
 			}
 		}
