@@ -167,6 +167,15 @@ func chooseAll(packages []*uv.Package, r Request) ([]Selected, error) {
 		if sel.Wheel, err = choose(p, ranks, r); err != nil {
 			return nil, err
 		}
+		if sel.Wheel != nil && p.Version != "" { // a version that a person edited must not stand for other bytes
+			v, err := pep440.Parse(p.Version)
+			if err != nil {
+				return nil, diag.Inputf("bad-file", "`%s`: %v", p.Name, err).At(p.Pos)
+			}
+			if err := checkWheel(p, v, sel.Wheel); err != nil {
+				return nil, err
+			}
+		}
 		out = append(out, sel)
 	}
 	slices.SortStableFunc(out, func(a, b Selected) int { return cmp.Compare(a.Name, b.Name) })

@@ -21,7 +21,7 @@ func TestSelectPylock(t *testing.T) {
 	const lock = `lock-version = "1.0"
 requires-python = ">=3.11"
 environments = ["sys_platform == 'linux'"]
-extras = ["fast-er"]
+extras = ["fast-er", "wheel"]
 dependency-groups = ["dev"]
 default-groups = ["main"]
 packages = [
@@ -32,6 +32,7 @@ packages = [
   { name = "new", marker = "python_version >= '3.13'", requires-python = ">=3.14", directory = { path = "new" } },
   { name = "twice", marker = "python_version >= '3.12'", directory = { path = "a" } },
   { name = "twice", marker = "python_version < '3.12' or 'dev' in dependency_groups", directory = { path = "b" } },
+  { name = "w", version = "2", marker = "'wheel' in extras", wheels = [{ url = "https://files.example/w-1-py3-none-any.whl", hashes = { sha256 = "0000000000000000000000000000000000000000000000000000000000000000" } }] },
 ]
 `
 	for _, tc := range []struct {
@@ -42,6 +43,7 @@ packages = [
 		{"default", "3.11.7", "", nil, nil, "dir main twice"},
 		{"extra", "3.11.7", "", []string{"Fast_er"}, nil, "dir extra main twice"},
 		{"group", "3.11.7", "", nil, []string{"dev"}, "dir group main twice"},
+		{"wheel of another version", "3.11.7", "", []string{"wheel"}, nil, "`w-1-py3-none-any.whl` is no wheel of `w` 2"},
 		{"unknown extra", "3.11.7", "", []string{"slow"}, nil, "the lock has no extra `slow`"},
 		{"unknown group", "3.11.7", "", nil, []string{"x"}, "the lock has no dependency group `x`"},
 		{"old Python", "3.10.0", "", nil, nil, "the lock is for Python >=3.11, but the root has Python 3.10.0"},
@@ -113,7 +115,7 @@ func TestRequirementsRefusals(t *testing.T) {
 
 func TestResolveFile(t *testing.T) {
 	packed := map[string][]byte{}
-	for _, f := range []string{"both-1.0-py3-none-any.whl", "both-1.0-cp311-cp311-win_amd64.whl", "both-1.0.tar.gz"} {
+	for _, f := range []string{"both-1.0-py3-none-any.whl", "both-1.0-cp311-cp311-win_amd64.whl", "both-1.0.tar.gz", "both-2.0-py3-none-any.whl"} {
 		packed[f] = pyindex.Pack(f, nil)
 	}
 	c := &oracleCase{packed: packed}
@@ -128,6 +130,7 @@ func TestResolveFile(t *testing.T) {
 		{"the sdist alone is locked", []string{sdist}, "both-1.0.tar.gz"},
 		{"no binary", []string{"no-binary", whl, sdist}, "both-1.0.tar.gz"},
 		{"other platform", []string{sum("both-1.0-cp311-cp311-win_amd64.whl")}, "no index has a file of `both` 1.0"},
+		{"hash of another version", []string{sum("both-2.0-py3-none-any.whl")}, "the hashes that are locked for `both` 1.0 are those of both-2.0-py3-none-any.whl"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			q := pins.Question{Ecosystem: source.PyPI, Set: "file/both@1.0", Platform: linux, Request: append([]string{"python 3.11", "file both==1.0"}, tc.request...)}

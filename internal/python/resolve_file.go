@@ -9,6 +9,7 @@ import (
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/fetch"
 	"hewn.example/hewn/internal/python/index"
+	"hewn.example/hewn/internal/python/pep440"
 	"hewn.example/hewn/internal/python/resolver"
 	"hewn.example/hewn/internal/python/wheel"
 	"hewn.example/hewn/internal/source"
@@ -36,11 +37,21 @@ func (p *provider) locked(ctx context.Context) ([]source.Artifact, error) {
 		if !ok {
 			continue
 		}
+		if _, has, ok := fileName(f.Name); ok && !p.versionFits(has) {
+			return nil, diag.Inputf("bad-file", "the hashes that are locked for `%s` %s are those of %s", p.spec.file.Name, version, f.Name).
+				Hint("write the file anew with your tool: version and hashes belong together")
+		}
 		a, err := p.artifact(ctx, resolver.Chosen{Name: p.spec.file.Name, Candidate: resolver.Candidate{Version: version, File: located{f, e}}})
 		return []source.Artifact{a}, err
 	}
 	return nil, diag.Failf("no-artifact", "no index has a file of `%s` %s for Python %s on %s with one of the hashes that are locked",
 		p.spec.file.Name, version, p.spec.target.Python, p.spec.target.Platform)
+}
+
+// versionFits says that a file of that version is what was asked for.
+func (p *provider) versionFits(text string) bool {
+	v, err := pep440.Parse(text)
+	return err == nil && p.spec.file.Specifiers.Match(v)
 }
 
 // best is the best wheel, or else the sdist.
