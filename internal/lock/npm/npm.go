@@ -360,7 +360,7 @@ func (r *reader) pkg(key, value string, off int) (Package, error) {
 		return Package{}, r.problem("lock-path", off, at, "%v", err)
 	}
 	p := e.pkg(key)
-	if f := p.Folder(); f != "" && !validName(f) || f != "" && !validName(p.Name) {
+	if f := p.Folder(); f != "" && !ValidName(f) || f != "" && !ValidName(p.Name) {
 		return Package{}, r.problem("lock-path", off, at, "%q is not the name of a package", p.Name)
 	}
 	if p.Link {
@@ -436,8 +436,8 @@ func checkPath(p string) error {
 	return nil
 }
 
-// validName accepts `name` and `@scope/name`.
-func validName(n string) bool {
+// ValidName accepts `name` and `@scope/name`.
+func ValidName(n string) bool {
 	if scope, rest, ok := strings.Cut(n, "/"); ok {
 		return len(scope) > 1 && scope[0] == '@' && validPart(scope[1:]) && validPart(rest)
 	}
