@@ -45,10 +45,20 @@ type Requirement struct {
 	Pos      diag.Position
 }
 
-// Path says that the text is a file or directory beside the file, not a name.
+// Path says that the text is a file or directory beside the file, not a name: it starts as one, has a slash where no name
+// has one, or ends as an archive.
 func (r *Requirement) Path() bool {
-	return r.Editable || strings.HasPrefix(r.Text, ".") || strings.HasPrefix(r.Text, "/")
+	if r.Editable || strings.HasPrefix(r.Text, ".") || strings.HasPrefix(r.Text, "/") {
+		return true
+	}
+	first := r.Text
+	if i := strings.IndexAny(first, " \t;@<>=!~:"); i >= 0 {
+		first = first[:i]
+	}
+	return strings.Contains(first, "/") || slices.ContainsFunc(archives, func(ext string) bool { return strings.HasSuffix(first, ext) })
 }
+
+var archives = []string{".whl", ".tar.gz", ".zip"}
 
 // ignored are options that say where to look; origins come from the user's configuration.
 var ignored = []string{"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host"}

@@ -15,7 +15,7 @@ const sum = "sha256:000000000000000000000000000000000000000000000000000000000000
 const example = "\ufeff# made by hand\r\n--index-url https://index.example/simple\n-i=https://index.example/simple\n--require-hashes\n--no-binary=a,b\n--only-binary :all:\n\n" +
 	"a==1.0 ; python_version >= '3.11' \\\n    --hash=" + sum + " \\\n    --hash " + sum + "\n    # via b\n" +
 	"b @ https://files.example/b-1.tar.gz#subdirectory=x --hash=" + sum + " # why\n" +
-	"-e ./member\n--editable=./other\n./vendor/c-1-py3-none-any.whl \\\n  # goes on\nd==2\t# a tab before it"
+	"-e ./member\n--editable=./other\n./vendor/c-1-py3-none-any.whl \\\n  # goes on\nd==2\t# a tab before it\nvendor/e-1-py3-none-any.whl ; os_name == 'posix'\nf@https://files.example/f-1.tar.gz\nhttps://files.example/g-1.tar.gz\nh-1.0.tar.gz"
 
 func TestRead(t *testing.T) {
 	f, err := Read("requirements.txt", []byte(example))
@@ -32,7 +32,11 @@ func TestRead(t *testing.T) {
 13: "./member" editable=true path=true hashes=0
 14: "./other" editable=true path=true hashes=0
 15: "./vendor/c-1-py3-none-any.whl" editable=false path=true hashes=0
-17: "d==2" editable=false path=false hashes=0`
+17: "d==2" editable=false path=false hashes=0
+18: "vendor/e-1-py3-none-any.whl ; os_name == 'posix'" editable=false path=true hashes=0
+19: "f@https://files.example/f-1.tar.gz" editable=false path=false hashes=0
+20: "https://files.example/g-1.tar.gz" editable=false path=false hashes=0
+21: "h-1.0.tar.gz" editable=false path=true hashes=0`
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
