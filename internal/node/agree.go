@@ -26,7 +26,7 @@ func agree(ctx context.Context, ask *engine.Ask, dir engine.Static, lock *npm.Lo
 	}
 	out := *lock
 	out.Packages = slices.Clone(lock.Packages)
-	a := agreement{lock: &out, overridden: map[string]bool{}}
+	a := agreement{lock: &out, overridden: map[string]bool{}, members: map[string]bool{}}
 	moved := false
 	for i, p := range out.Packages {
 		if p.Folder() != "" || strings.HasPrefix(p.Path, "..") {
@@ -49,8 +49,12 @@ func agree(ctx context.Context, ask *engine.Ask, dir engine.Static, lock *npm.Lo
 		q := &out.Packages[i]
 		q.Dependencies, q.OptionalDependencies, q.DevDependencies = m.Dependencies, m.OptionalDependencies, m.DevDependencies
 		q.PeerDependencies, q.OptionalPeers, q.Wants = m.PeerDependencies, m.OptionalPeers, m.Wants
+		if a.members[p.Path] {
+			a.member(p, m)
+			q.Version = m.Numbered
+		}
 		if p.Path == "" {
-			a.overridden = m.Overridden
+			a.overridden, a.overrides = m.Overridden, m.Overrides
 			if err := a.workspaces(ctx, ask, dir, m); err != nil {
 				return nil, err
 			}
@@ -71,6 +75,8 @@ func agree(ctx context.Context, ask *engine.Ask, dir engine.Static, lock *npm.Lo
 type agreement struct {
 	lock       *npm.Lock
 	overridden map[string]bool
+	overrides  map[string]string
+	members    map[string]bool // directories that are workspaces now
 	found      []difference
 }
 
@@ -124,11 +130,19 @@ func (a *agreement) workspaces(ctx context.Context, ask *engine.Ask, dir engine.
 	}
 	slices.Sort(dirs)
 	for _, d := range slices.Compact(dirs) {
+		a.members[d] = !gone[d]
 		if !known[d] && !gone[d] {
 			a.add(npm.Package{}, "the workspace `%s` is not in it", d)
 		}
 	}
 	return nil
+}
+
+// member finds a workspace that has another name now. One without a name is called by its directory.
+func (a *agreement) member(locked npm.Package, m *npm.Manifest) {
+	if m.Called != "" && m.Called != locked.Name {
+		a.add(locked, "the workspace `%s` is locked as `%s`, and called `%s`", locked.Path, locked.Name, m.Called)
+	}
 }
 
 // specs compares what no version can be compared with: addresses of repositories, files and tarballs.
@@ -180,9 +194,12 @@ func (a *agreement) edges(c *chooser) {
 			by = path.Join(p.Path, "package.json")
 		}
 		for _, name := range wanted(p, p.Folder() == "") {
-			want := p.Wants[name]
+			want, by := p.Wants[name], by
 			if a.overridden[name] {
-				continue
+				if want = a.overrides[name]; want == "" || p.Path == "" {
+					continue
+				}
+				by = "overrides of package.json"
 			}
 			j, ok := c.resolve(p.Path, name)
 			if !ok {

@@ -12,6 +12,7 @@ package node
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -24,6 +25,7 @@ import (
 	"hewn.example/hewn/internal/lock/npm"
 	"hewn.example/hewn/internal/platform"
 	"hewn.example/hewn/internal/source"
+	"hewn.example/hewn/internal/tree"
 )
 
 // Natives lists the native steps of this package.
@@ -89,10 +91,33 @@ func ReadLock(ctx context.Context, ask *engine.Ask, dir engine.Static) (*npm.Loc
 		name = "package-lock.json"
 	}
 	b, err := ask.Read(ctx, dir, name)
+	if errors.Is(err, tree.ErrNotExist) {
+		return nil, noLock(ctx, ask, dir)
+	}
 	if err != nil {
 		return nil, diag.Inputf("lock-missing", "cannot read `%s` of %s", name, dir.Label()).Because(err)
 	}
 	return npm.Parse(name, b)
+}
+
+// noLock says what a project without a lock that can be read is to do, and names the lock that it has instead.
+func noLock(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
+	p := diag.Inputf("lock-missing", "%s has no package-lock.json, npm-shrinkwrap.json or pnpm-lock.yaml", dir.Label())
+	hint := "run `npm install --package-lock-only` in the project, and commit the lock"
+	for _, name := range []string{"yarn.lock", "bun.lock", "bun.lockb"} {
+		ok, err := ask.Exists(ctx, dir, name)
+		if err != nil {
+			return err
+		}
+		if ok {
+			p.With("its `" + name + "` cannot be read here")
+			if name == "yarn.lock" {
+				hint = "run `npm install --package-lock-only` in the project, which takes the versions of yarn.lock, and commit that lock as well"
+			}
+			break
+		}
+	}
+	return p.Hint("%s", hint)
 }
 
 func knownReplacements(lock *npm.Lock, pkgs []npm.Package, replace map[string]engine.Step) error {
@@ -164,6 +189,9 @@ func (m *assembler) tarball(ctx context.Context, p npm.Package) (engine.Step, er
 		return engine.NativeStatic(label, packDef, params, engine.Git(ref)).Step, nil
 	}
 	if file, ok := strings.CutPrefix(p.Resolved, "file:"); ok {
+		if err := inSource(ctx, m.ask, m.opts.Dir, file); err != nil {
+			return engine.Step{}, m.problem(p, "%v", err)
+		}
 		s, ok := engine.Select(m.opts.Dir.Step, path.Clean(file)).Static()
 		if !ok {
 			return engine.Step{}, m.problem(p, "`file:` needs a source")
@@ -181,6 +209,18 @@ func (m *assembler) tarball(ctx context.Context, p npm.Package) (engine.Step, er
 	return engine.NativeStatic(label, unpackDef, params, engine.FetchLocked(a, m.position(p))).Step, nil
 }
 
+// inSource says why a file that a lock names cannot be taken from the project.
+func inSource(ctx context.Context, ask *engine.Ask, dir engine.Static, file string) error {
+	file = path.Clean(file)
+	if path.IsAbs(file) || file == ".." || strings.HasPrefix(file, "../") {
+		return fmt.Errorf("`%s` lies outside of the project", file)
+	}
+	if ok, err := ask.Exists(ctx, dir, file); err != nil || ok {
+		return err
+	}
+	return fmt.Errorf("`%s` is not there", dir.File(file))
+}
+
 func (m *assembler) artifact(ctx context.Context, p npm.Package) (source.Artifact, error) {
 	switch {
 	case strings.HasPrefix(p.Resolved, "git"):
@@ -188,6 +228,8 @@ func (m *assembler) artifact(ctx context.Context, p npm.Package) (source.Artifac
 			Hint("replace it in the recipe: npm.modules(…, replace = {%q: …})", p.Folder())
 	case p.Version == "":
 		return source.Artifact{}, m.problem(p, "the entry has no version")
+	case strings.ContainsAny(p.Version, "/\\\x00"):
+		return source.Artifact{}, m.problem(p, "%q is no version", p.Version)
 	}
 	a := source.Artifact{
 		Ecosystem: source.NPM, Name: p.Name, Version: p.Version,

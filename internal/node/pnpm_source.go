@@ -44,9 +44,15 @@ func (a *pnpmAssembler) unpacked(ctx context.Context, snapshot string) (engine.S
 	label := pkg.Name + " " + pkg.Version
 	params := unpackParams{OwnBins: pkg.HasBin, BundledBins: a.bundles(snapshot), KeepNames: true, KeepCR: a.major >= 12}
 	if res.Directory != "" {
+		if err := inSource(ctx, a.ask, a.opts.Dir, res.Directory); err != nil {
+			return engine.Step{}, a.problem(pkg, "%v", err)
+		}
 		return engine.Native(label, localDef, localParams{KeepCR: params.KeepCR}, engine.Sub(a.opts.Dir.Step, path.Clean(res.Directory))), nil
 	}
 	if file, ok := strings.CutPrefix(res.Tarball, "file:"); ok {
+		if err := inSource(ctx, a.ask, a.opts.Dir, file); err != nil {
+			return engine.Step{}, a.problem(pkg, "%v", err)
+		}
 		s, ok := engine.Select(a.opts.Dir.Step, path.Clean(file)).Static()
 		if !ok {
 			return engine.Step{}, a.problem(pkg, "`file:` needs a source")
