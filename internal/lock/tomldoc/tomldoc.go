@@ -6,6 +6,7 @@
 package tomldoc
 
 import (
+	"bytes"
 	"errors"
 	"sort"
 	"strconv"
@@ -146,6 +147,7 @@ func Parse(file string, data []byte) (*Doc, error) {
 	if len(data) > MaxSize {
 		return nil, diag.Inputf("bad-file", "has %d bytes, the limit is %d", len(data), MaxSize).At(diag.Position{File: file})
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors write a byte order mark; TOML says to skip it
 	d.nl = make([]int, 0, len(data)/40)
 	for i, c := range data {
 		if c == '\n' {

@@ -92,6 +92,20 @@ func TestSameAsDecoder(t *testing.T) {
 	}
 }
 
+// TestByteOrderMark has one before the document, which counts for no position.
+func TestByteOrderMark(t *testing.T) {
+	d, err := Parse("a.toml", []byte("\ufeffa = 1\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := d.Root.Get("a"); d.At(v, "a").Col != 5 {
+		t.Errorf("at %v", d.At(v, "a"))
+	}
+	if _, err := Parse("a.toml", []byte("\ufeff\ufeffa = 1\n")); err == nil {
+		t.Error("two marks were taken")
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for in, want := range map[string]string{
 		"a = 1\na = 2":         "f:2:1: `a`: the key is defined twice",
