@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -209,15 +208,4 @@ func verdict(ok bool) string {
 		return "reached"
 	}
 	return "MISSED"
-}
-
-// stepsRun reads from `hewn build --json` how many steps were run.
-func stepsRun(out string) (int, error) {
-	var line struct {
-		Steps struct {
-			Run int `json:"run"`
-		} `json:"steps"`
-	}
-	err := json.Unmarshal([]byte(strings.TrimSpace(out)), &line)
-	return line.Steps.Run, err
 }

@@ -215,10 +215,6 @@ func (p *place) pinnedBy(a source.Artifact) string {
 			return p.lockFile() + ", " + strings.Join(sets, ", ")
 		}
 	}
-	locks := map[source.Ecosystem]string{source.NPM: "package-lock.json", source.PyPI: "uv.lock", source.Go: "go.sum"}
-	if name := locks[a.Ecosystem]; name != "" {
-		return "the " + name + " of the source"
-	}
 	return "the lock of the source"
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -138,10 +139,31 @@ func (x *index) lacking(q request) []string {
 	var out []string
 	for _, g := range q.packages {
 		if !slices.ContainsFunc(g, func(a atom) bool { return len(x.candidates(a)) > 0 }) {
-			out = append(out, g.String())
+			out = append(out, g.String()+x.others(g))
 		}
 	}
 	return out
+}
+
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// others names the packages that differ from those of g in numbers only, since the release is what people get wrong:
+// " (it has python3.13, python3.14)".
+func (x *index) others(g group) string {
+	var names []string
+	for _, a := range g {
+		like, any := digits.ReplaceAllString(a.name, "#"), strings.ContainsAny(a.name, "0123456789")
+		for name := range x.packages {
+			if any && digits.ReplaceAllString(name, "#") == like {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) == 0 || len(names) > 9 {
+		return ""
+	}
+	slices.Sort(names)
+	return " (it has " + strings.Join(names, ", ") + ")"
 }
 
 func artifacts(pkgs []*pkg) ([]source.Artifact, error) {

@@ -124,6 +124,10 @@ func TestResolve(t *testing.T) {
 	if !errors.As(err, &p) || !slices.Contains(p.Detail, "stable lacks nope") {
 		t.Errorf("got %+v", err)
 	}
+	_, err = r.Resolve(context.Background(), ask("package libc7"))
+	if !errors.As(err, &p) || !slices.Contains(p.Detail, "stable lacks libc7 (it has libc6)") {
+		t.Errorf("got %+v", err)
+	}
 }
 
 func TestResolveTriesOtherEndpoints(t *testing.T) {

@@ -17,7 +17,6 @@ type scripted struct {
 	w     *plantest.World
 	list  []Installed
 	known []string
-	order []string
 }
 
 func newScripted(t *testing.T, needs map[string]string) *scripted {

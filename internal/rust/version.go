@@ -150,14 +150,3 @@ func (c comparator) matches(v version) bool {
 	}
 	return low && below(n)
 }
-
-// line is what versions share of which cargo takes one at a time: those that are compatible with one another.
-func (v version) line() string {
-	switch {
-	case v.n[0] > 0:
-		return strconv.FormatUint(v.n[0], 10)
-	case v.n[1] > 0:
-		return "0." + strconv.FormatUint(v.n[1], 10)
-	}
-	return "0.0." + strconv.FormatUint(v.n[2], 10)
-}
