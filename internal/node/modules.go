@@ -36,6 +36,7 @@ func Natives() []engine.NativeDef {
 // ModulesOptions says which node_modules to make.
 type ModulesOptions struct {
 	Dir      engine.Static          // the project: package-lock.json at its root
+	Project  engine.Static          // where package.json names the package manager if Dir's does not: the repository's root; may be zero
 	Replace  map[string]engine.Step // by the name under which a package is imported: another tree in the place of all its copies
 	OmitDev  bool                   // leave out what only devDependencies need
 	Only     []string               // just these packages and what they need, for a tool without the rest; empty: all

@@ -91,7 +91,7 @@ func planPnpm(ctx context.Context, ask *engine.Ask, o ModulesOptions) (*pnpmPlan
 		return nil, diag.Inputf("pnpm-setting", "a lock without its links cannot be laid out").
 			At(diag.Position{File: pnpmLock, Key: "settings.excludeLinksFromLockfile"})
 	}
-	if p.major, err = pnpmMajor(ctx, ask, o.Dir); err != nil {
+	if p.major, err = pnpmMajor(ctx, ask, o.Dir, o.Project); err != nil {
 		return nil, err
 	}
 	for _, read := range []func(context.Context, *engine.Ask, engine.Static) error{p.readSettings, p.readManifests, p.agree} {
@@ -166,16 +166,24 @@ func packageManager(ctx context.Context, ask *engine.Ask, dir engine.Static) (st
 	return m.PackageManager, nil
 }
 
-// pnpmMajor reads which pnpm the project names: its layouts differ from one major version to the next.
-func pnpmMajor(ctx context.Context, ask *engine.Ask, dir engine.Static) (int, error) {
-	text, err := packageManager(ctx, ask, dir)
-	if err != nil {
-		return 0, err
+// pnpmMajor reads which pnpm the project names: its layouts differ from one major version to the next. The first
+// directory that names one decides.
+func pnpmMajor(ctx context.Context, ask *engine.Ask, dirs ...engine.Static) (int, error) {
+	text := ""
+	for _, dir := range dirs {
+		if dir.IsZero() || text != "" {
+			continue
+		}
+		var err error
+		if text, err = packageManager(ctx, ask, dir); err != nil {
+			return 0, err
+		}
 	}
 	pos := diag.Position{File: "package.json", Key: "packageManager"}
 	if text == "" {
 		return 0, diag.Inputf("pnpm-version", "the project does not say which pnpm it is made for").At(pos).
-			Hint(`write "packageManager": "pnpm@<version>" in package.json; layouts differ between major versions`)
+			Hint(`write "packageManager": "pnpm@<version>" in package.json; layouts differ between major versions`).
+			Hint("if another package.json further up says so, give its directory as `project` to node.modules")
 	}
 	version, ok := strings.CutPrefix(text, "pnpm@")
 	head, _, _ := strings.Cut(version, ".")

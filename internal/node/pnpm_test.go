@@ -161,6 +161,31 @@ func TestPnpmRefuses(t *testing.T) {
 	}
 }
 
+// TestPnpmManagerOfRepository: packageManager may stand in the package.json of the repository's root.
+func TestPnpmManagerOfRepository(t *testing.T) {
+	ar, err := txtar.ParseFile("testdata/pnpm/cases/simple.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, major := range []string{"10", "12"} {
+		w := pnpmWorld(t, ar, "hoisted", major)
+		want, err := pnpmBuild(w, ModulesOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		web := w.Sources["web"]
+		web["package.json"] = strings.Replace(web["package.json"], `"packageManager":"pnpm@`+major+`.1.0+sha512.00"`, `"private":true`, 1)
+		w.Sources["top"] = map[string]string{"package.json": `{"packageManager": "pnpm@` + major + `.1.0"}`}
+		if _, err := pnpmBuild(w, ModulesOptions{}); err == nil || !strings.Contains(err.Error(), "does not say which pnpm") {
+			t.Errorf("without it: %v", err)
+		}
+		got, err := pnpmBuild(w, ModulesOptions{Project: engine.Source("top")})
+		if err != nil || got != want {
+			t.Errorf("pnpm %s: %v\ngot\n%s\nwant\n%s", major, err, got, want)
+		}
+	}
+}
+
 // TestPnpmSettings shows where settings come from, and what the options of a recipe do.
 func TestPnpmSettings(t *testing.T) {
 	ar, err := txtar.ParseFile("testdata/pnpm/cases/simple.txtar")

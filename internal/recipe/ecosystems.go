@@ -308,19 +308,21 @@ func pythonImportCheck(th *starlark.Thread, b *starlark.Builtin, args starlark.T
 }
 
 // nodeModules is node.modules(dir, replace={}, omit_dev=False, only=[], allow_scripts=[], build_root=None,
-// toolchain=None): node_modules at their places below dir. only leaves all packages out but those and what they need.
-// The install scripts of the packages in allow_scripts are run on build_root and toolchain.
+// toolchain=None, project=None): node_modules at their places below dir. only leaves all packages out but those and what they need.
+// The install scripts of the packages in allow_scripts are run on build_root and toolchain. project names the package
+// manager where dir does not.
 func nodeModules(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	p, err := plan(th, b.Name())
 	if err != nil {
 		return nil, err
 	}
 	o := node.ModulesOptions{}
-	var dir, root, toolchain treeArg
+	var dir, root, toolchain, project treeArg
 	var replace *starlark.Dict
 	var only, allow *starlark.List
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "dir", &dir, "replace?", &replace, "omit_dev?", &o.OmitDev, "only?", &only,
-		"allow_scripts?", &allow, "build_root??", &root, "toolchain??", &toolchain); err != nil {
+		"allow_scripts?", &allow, "build_root??", &root, "toolchain??", &toolchain,
+		"project??", &project); err != nil {
 		return nil, err
 	}
 	if o.Only, err = strs("only", only); err != nil {
@@ -337,6 +339,11 @@ func nodeModules(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	}
 	if o.Dir, err = staticOf("dir", dir.v); err != nil {
 		return nil, err
+	}
+	if project.v != nil {
+		if o.Project, err = staticOf("project", project.v); err != nil {
+			return nil, err
+		}
 	}
 	if o.Replace, err = stepDict("replace", replace); err != nil {
 		return nil, err
