@@ -39,6 +39,7 @@ import (
 // words {registry}, {scoped} (a registry with a token) and {git} are addresses.
 type oracleCase struct {
 	name     string
+	dir      string // below testdata
 	archive  *txtar.Archive
 	project  map[string]string
 	packages map[string][]entry // by name@version
@@ -53,9 +54,12 @@ const (
 	caseGit      = "https://forge.example"
 )
 
-func oracleCases(t testing.TB) []*oracleCase {
+func oracleCases(t testing.TB) []*oracleCase { return casesIn(t, "oracle") }
+
+// casesIn reads the cases below testdata/DIR.
+func casesIn(t testing.TB, dir string) []*oracleCase {
 	t.Helper()
-	files, err := filepath.Glob("testdata/oracle/*.txtar")
+	files, err := filepath.Glob("testdata/" + dir + "/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no cases", err)
 	}
@@ -65,7 +69,9 @@ func oracleCases(t testing.TB) []*oracleCase {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, newCase(strings.TrimSuffix(filepath.Base(f), ".txtar"), a))
+		c := newCase(strings.TrimSuffix(filepath.Base(f), ".txtar"), a)
+		c.dir = dir
+		out = append(out, c)
 	}
 	return out
 }
@@ -266,8 +272,13 @@ func sortLines(s string) string {
 }
 
 // TestAsNPM compares with what npm left, as oracle_test.go recorded it.
-func TestAsNPM(t *testing.T) {
-	for _, c := range oracleCases(t) {
+func TestAsNPM(t *testing.T) { compareCases(t, oracleCases(t)) }
+
+// TestAsYarn compares with what yarn 1 left.
+func TestAsYarn(t *testing.T) { compareCases(t, casesIn(t, "yarn")) }
+
+func compareCases(t *testing.T, cases []*oracleCase) {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.world(t)
 			tr, err := w.Build(func(ctx context.Context, ask *engine.Ask) (engine.Step, error) {

@@ -55,6 +55,11 @@ func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Ste
 	} else if is {
 		return pnpmModules(ctx, ask, o)
 	}
+	if is, err := isYarn(ctx, ask, o.Dir); err != nil {
+		return engine.Step{}, err
+	} else if is {
+		return yarnModules(ctx, ask, o)
+	}
 	lock, err := ReadLock(ctx, ask, o.Dir)
 	if err != nil {
 		return engine.Step{}, err
@@ -103,18 +108,15 @@ func ReadLock(ctx context.Context, ask *engine.Ask, dir engine.Static) (*npm.Loc
 
 // noLock says what a project without a lock that can be read is to do, and names the lock that it has instead.
 func noLock(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
-	p := diag.Inputf("lock-missing", "%s has no package-lock.json, npm-shrinkwrap.json or pnpm-lock.yaml", dir.Label())
+	p := diag.Inputf("lock-missing", "%s has no package-lock.json, npm-shrinkwrap.json, pnpm-lock.yaml or yarn.lock", dir.Label())
 	hint := "run `npm install --package-lock-only` in the project, and commit the lock"
-	for _, name := range []string{"yarn.lock", "bun.lock", "bun.lockb"} {
+	for _, name := range []string{"bun.lock", "bun.lockb"} {
 		ok, err := ask.Exists(ctx, dir, name)
 		if err != nil {
 			return err
 		}
 		if ok {
 			p.With("its `" + name + "` cannot be read here")
-			if name == "yarn.lock" {
-				hint = "run `npm install --package-lock-only` in the project, which takes the versions of yarn.lock, and commit that lock as well"
-			}
 			break
 		}
 	}

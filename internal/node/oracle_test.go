@@ -4,6 +4,7 @@ package node
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -51,6 +52,53 @@ func TestRecord(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRecordYarn does the same with yarn 1, which it needs in PATH:
+//
+//	go test -tags oracle -run TestRecordYarn ./internal/node
+func TestRecordYarn(t *testing.T) {
+	for _, c := range casesIn(t, "yarn") {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRecorder(t, c)
+			if _, ok := c.project["yarn.lock"]; !ok {
+				if out, err := r.yarn("install"); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				lock, err := os.ReadFile(filepath.Join(r.dir, "yarn.lock"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.set("project/yarn.lock", r.back.Replace(string(lock)))
+				err = filepath.WalkDir(r.dir, func(file string, d fs.DirEntry, err error) error {
+					if err != nil || d.Name() != "node_modules" {
+						return err
+					}
+					if err := os.RemoveAll(file); err != nil {
+						return err
+					}
+					return fs.SkipDir
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			out, err := r.yarn(append([]string{"install", "--frozen-lockfile"}, strings.Fields(strings.ReplaceAll(c.text["flags"], "--omit=dev", "--production"))...)...)
+			c.set("want", r.result(out, err))
+			if err := c.write(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func (r *recorder) yarn(args ...string) (string, error) {
+	cmd := exec.Command("yarn", append(args, "--ignore-scripts", "--ignore-engines", "--non-interactive", "--no-progress", "--cache-folder", r.home+"/yarn")...)
+	cmd.Dir = r.dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.home, "npm_config_registry=" + r.address, "YARN_REGISTRY=" + r.address,
+		"GIT_CONFIG_GLOBAL=/dev/null", "YARN_ENABLE_TELEMETRY=0"}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // recorder is a project on disk, with its registry.
@@ -142,7 +190,7 @@ func (r *recorder) run(args ...string) (string, error) {
 	return string(out), err
 }
 
-var reasons = regexp.MustCompile(`(?m)^npm error (Missing: .*|Invalid: .*|code E.*)$`)
+var reasons = regexp.MustCompile(`(?m)^(?:npm error )?(Missing: .*|Invalid: .*|code E.*|error Your lockfile .*|error [^ ]+: The platform .*)$`)
 
 // result is what is in the node_modules of the project, or npm's reasons.
 func (r *recorder) result(out string, err error) string {
@@ -162,7 +210,7 @@ func (r *recorder) result(out string, err error) string {
 			return err
 		}
 		p, _ := filepath.Rel(r.dir, file)
-		if strings.HasSuffix(p, "node_modules/.package-lock.json") {
+		if strings.HasSuffix(p, "node_modules/.package-lock.json") || strings.HasSuffix(p, "node_modules/.yarn-integrity") {
 			return nil
 		}
 		if d.IsDir() {
@@ -224,6 +272,9 @@ func registryOf(t *testing.T, c *oracleCase) http.Handler {
 			if m["_noIntegrity"] == nil {
 				dist["integrity"] = plantest.Integrity(b).String()
 			}
+			if m["_noIntegrity"] == nil || m["_shasum"] != nil {
+				dist["shasum"] = fmt.Sprintf("%x", sha1.Sum(b))
+			}
 			m["dist"], m["name"], m["version"] = dist, name, id[at+1:]
 			versions[id[at+1:]] = m
 			latest = max(latest, id[at+1:])
@@ -262,7 +313,7 @@ func (c *oracleCase) set(name, text string) {
 
 func (c *oracleCase) write() error {
 	b := txtar.Format(c.archive)
-	file := filepath.Join("testdata/oracle", c.name+".txtar")
+	file := filepath.Join("testdata", c.dir, c.name+".txtar")
 	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, b) {
 		return nil
 	}

@@ -71,7 +71,8 @@ func (v *treeValue) inSource(err error) error {
 
 // sourceFiles are those that ecosystems read of a source, and name relative to it.
 var sourceFiles = map[string]bool{"package.json": true, "package-lock.json": true, "uv.lock": true, "pyproject.toml": true, "go.mod": true, "go.sum": true,
-	"go.work": true, "go.work.sum": true, "modules.txt": true, "poetry.lock": true, "pylock.toml": true, "requirements.txt": true}
+	"go.work": true, "go.work.sum": true, "modules.txt": true, "poetry.lock": true, "pylock.toml": true, "requirements.txt": true,
+	"pnpm-lock.yaml": true, "pnpm-workspace.yaml": true, "yarn.lock": true}
 
 // layer is the value as a layer of a root.
 func (v *treeValue) layer() engine.Layer { return engine.Layer{Step: v.step, At: v.at} }

@@ -184,15 +184,11 @@ func (r *reader) finish() error {
 	if e.Version == "" {
 		return r.problem("lock-value", key, "the entry has no version")
 	}
-	// The hash at the end of an address is a SHA-1, but for git, where it is the commit.
-	if url, sum, ok := strings.Cut(e.Resolved, "#"); ok && !strings.HasPrefix(url, "git") {
+	// At the end of an address is a SHA-1, or `undefined` where the registry gave none; for git it is the commit.
+	if url, sum, ok := strings.Cut(e.Resolved, "#"); ok && !strings.HasPrefix(url, "git") && !strings.HasSuffix(url, ".git") {
 		e.Resolved = url
 		if i, err := source.ParseIntegrity("sha1:" + sum); err == nil && e.Integrity.IsZero() {
 			e.Integrity = i
-		} else if err != nil && sum != "" && !strings.HasSuffix(url, ".git") {
-			return r.problem("lock-integrity", key+".resolved", "%q is no SHA-1", sum)
-		} else if err != nil {
-			e.Resolved += "#" + sum
 		}
 	}
 	slices.Sort(e.Dependencies)
