@@ -20,6 +20,8 @@ const (
 	probeDir  = "/build/probe"  // a package that shows what cargo calls its default registry
 	outDir    = "/build/out"
 	defaultIn = "/build/src"
+
+	togetherMark = targetDir + "/.hewn-together" // there if packages of the source cannot be compiled apart
 )
 
 // BuildOptions says what to build.
@@ -38,6 +40,7 @@ type BuildOptions struct {
 //
 // What comes from the lock is compiled in a step of its own. It sees the manifests and the lock, and an empty program in
 // the place of every root file of a target, so that it runs again only if a manifest, the lock or the toolchain changes.
+// Then come the packages of the source, each without what those above it are made of (see stages), and the program's own last.
 func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, error) {
 	w, err := readWorkspace(ctx, ask, o.Source, "", "")
 	if err != nil {
@@ -54,41 +57,89 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 	if err != nil {
 		return engine.Step{}, err
 	}
-	if o.At == "" {
-		o.At = defaultIn
-	}
-	skeleton, err := skeletonOf(ctx, ask, o.Source)
-	if err != nil {
-		return engine.Step{}, err
-	}
-	layers := []engine.Layer{{Step: o.Root, At: "/"}, {Step: crates.Step, At: DefaultAt}}
-	prelude := "set -eu\n"
-	if identity, probe := probeOf(lock); identity != "" {
-		layers = append(layers, engine.Layer{Step: stubs("cargo's default registry", probe), At: probeDir})
-		prelude += adopt(identity, o.At)
-	}
-	env := environment()
-	maps.Copy(env, o.Env)
-	common := []string{"--locked", "--offline", "--release", "--target-dir", targetDir}
-	build := words(slices.Concat([]string{"cargo", "build"}, common, []string{"--bin", o.Bin}, o.Flags))
-	clean := slices.Concat([]string{"cargo", "clean"}, common)
-	for _, p := range lock.Packages {
-		if !p.Source.Remote() {
-			clean = append(clean, "-p", p.Name)
-		}
-	}
-	run := func(label, script string, out string, more ...engine.Layer) engine.Step {
-		return engine.Sub(engine.Run(label, engine.Command{Args: []string{"sh", "-c", prelude + script}, Env: env, Dir: o.At,
-			Layers: slices.Concat(layers, more), Outputs: []string{out}}), out)
-	}
-	// All files of a root are of one time, so that cargo would take what it made of the empty programs for up to date.
-	deps := run("cargo build dependencies of "+o.Bin, build+"\n"+words(clean)+"\n", targetDir, engine.Layer{Step: skeleton, At: o.At})
-	app := run("cargo build "+o.Bin, build+"\nmkdir -p "+outDir+"\ncp "+targetDir+"/release/"+words([]string{o.Bin})+" "+outDir+"/\n", outDir,
-		engine.Layer{Step: o.Source.Step, At: o.At}, engine.Layer{Step: deps, At: targetDir})
 	if name := path.Base(o.Output); name != o.Bin {
 		return engine.Step{}, diag.Inputf("rust-output", "the program is called `%s`, not `%s`", o.Bin, name)
 	}
-	return engine.Place(app, path.Dir(o.Output)), nil
+	if o.At == "" {
+		o.At = defaultIn
+	}
+	p, err := readProject(ctx, ask, o.Source)
+	if err != nil {
+		return engine.Step{}, err
+	}
+	c := newCompiler(o, lock, crates.Step)
+	return engine.Place(c.program(p, w.stages(o.Bin, p.roots, lock)), path.Dir(o.Output)), nil
+}
+
+// compiler makes the steps of one build: the same command, with more and more of the source.
+type compiler struct {
+	o       BuildOptions
+	layers  []engine.Layer
+	prelude string
+	env     map[string]string
+	common  []string // flags of each cargo
+	locals  []string // names of the packages in the source
+}
+
+func newCompiler(o BuildOptions, lock *cargo.Lock, crates engine.Step) *compiler {
+	c := &compiler{o: o, prelude: "set -eu\n", env: environment(), common: []string{"--locked", "--offline", "--release", "--target-dir", targetDir}}
+	maps.Copy(c.env, o.Env)
+	c.layers = []engine.Layer{{Step: o.Root, At: "/"}, {Step: crates, At: DefaultAt}}
+	if identity, probe := probeOf(lock); identity != "" {
+		c.layers = append(c.layers, engine.Layer{Step: stubs("cargo's default registry", probe), At: probeDir})
+		c.prelude += adopt(identity, o.At)
+	}
+	for _, p := range lock.Packages {
+		if !p.Source.Remote() {
+			c.locals = append(c.locals, p.Name)
+		}
+	}
+	return c
+}
+
+// program is the steps: the crates, each stage, and what the last one leaves.
+func (c *compiler) program(p *project, stages []stage) engine.Step {
+	// All files of a root are of one time, so that cargo would take what it made of the empty programs for up to date.
+	target := c.run("cargo build dependencies of "+c.o.Bin, c.build()+"\n"+c.clean(c.locals)+"\n", targetDir, engine.Layer{Step: p.skeleton(), At: c.o.At})
+	last, appear := len(stages)-1, ""
+	for i, s := range stages {
+		if appear = p.appear(s); i == last {
+			break
+		}
+		var names, later []string
+		var above []*localPackage
+		for _, l := range s {
+			names = append(names, l.name())
+		}
+		for _, l := range slices.Concat(stages[i+1:]...) {
+			above, later = append(above, l), append(later, l.name())
+		}
+		// A package that needs more than it says is compiled in the last step, where everything is there.
+		script := appear + "if test -e " + togetherMark + "; then :\nelif " + c.build() + "; then " + c.clean(later) + "\n" +
+			"else echo 'hewn: these packages are compiled together with the program'\n" + c.clean(c.locals) + "\n: > " + togetherMark + "\nfi\n"
+		target = c.run("cargo build "+strings.Join(names, ", ")+" for "+c.o.Bin, script, targetDir,
+			engine.Layer{Step: p.without(above), At: c.o.At}, engine.Layer{Step: target, At: targetDir})
+	}
+	return c.run("cargo build "+c.o.Bin, appear+c.build()+"\nmkdir -p "+outDir+"\ncp "+targetDir+"/release/"+words([]string{c.o.Bin})+" "+outDir+"/\n", outDir,
+		engine.Layer{Step: p.src.Step, At: c.o.At}, engine.Layer{Step: target, At: targetDir})
+}
+
+func (c *compiler) build() string {
+	return words(slices.Concat([]string{"cargo", "build"}, c.common, []string{"--bin", c.o.Bin}, c.o.Flags))
+}
+
+// clean has cargo forget what it made of packages.
+func (c *compiler) clean(names []string) string {
+	args := slices.Concat([]string{"cargo", "clean"}, c.common)
+	for _, n := range names {
+		args = append(args, "-p", n)
+	}
+	return words(args)
+}
+
+func (c *compiler) run(label, script, out string, more ...engine.Layer) engine.Step {
+	return engine.Sub(engine.Run(label, engine.Command{Args: []string{"sh", "-c", c.prelude + script}, Env: c.env, Dir: c.o.At,
+		Layers: slices.Concat(c.layers, more), Outputs: []string{out}}), out)
 }
 
 // words quotes a command for sh.
@@ -123,44 +174,60 @@ func adopt(identity, at string) string {
 		"sed -i \"s|" + strings.NewReplacer(".", `\.`, "+", "+").Replace(identity) + "|$default|\" " + words([]string{at + "/Cargo.lock"}) + "\n"
 }
 
-// skeletonOf is what compiling the dependencies needs of a project: manifests, lock, configuration, and an empty program
-// for every file at which a target of a package begins.
-func skeletonOf(ctx context.Context, ask *engine.Ask, src engine.Static) (engine.Step, error) {
+// project is the source of a build, and where its targets begin.
+type project struct {
+	src       engine.Static
+	manifests []string
+	roots     map[string][]string // by the directory of a manifest, the files at which a target of it begins, and its build script
+}
+
+const emptyProgram = "fn main() {}\n"
+
+func readProject(ctx context.Context, ask *engine.Ask, src engine.Static) (*project, error) {
 	manifests, err := ask.Glob(ctx, src, "**/"+manifestName)
 	if err != nil {
-		return engine.Step{}, err
+		return nil, err
 	}
 	if !slices.Contains(manifests, manifestName) {
 		manifests = append(manifests, manifestName)
 	}
-	roots := map[string]string{}
-	const empty = "fn main() {}\n"
+	p := &project{src, manifests, map[string][]string{}}
 	for _, m := range manifests {
 		b, err := ask.Read(ctx, src, m)
 		if err != nil {
-			return engine.Step{}, err
+			return nil, err
 		}
 		dir := path.Dir(m)
 		parsed, err := parseManifest(m, b)
 		if err != nil {
 			continue // cargo will say so, if it needs this one
 		}
-		for _, p := range parsed.explicit() {
-			roots[path.Join(dir, p)] = empty
+		for _, f := range parsed.explicit() {
+			p.roots[dir] = append(p.roots[dir], path.Join(dir, f))
 		}
 		for _, pattern := range []string{"build.rs", "src/lib.rs", "src/main.rs", "src/bin/*.rs", "src/bin/*/main.rs"} {
 			found, err := ask.Glob(ctx, src, path.Join(dir, pattern))
 			if err != nil {
-				return engine.Step{}, err
+				return nil, err
 			}
-			for _, f := range found {
-				roots[f] = empty
-			}
+			p.roots[dir] = append(p.roots[dir], found...)
 		}
 	}
-	keep := append(manifests, lockName, ".cargo/config.toml?", ".cargo/config?")
-	return engine.Merge("manifests", engine.Part{Step: engine.Select(src.Step, keep...), At: "/"},
-		engine.Part{Step: stubs("empty programs", roots), At: "/"}), nil
+	return p, nil
+}
+
+// skeleton is what compiling the dependencies needs of a project: manifests, lock, configuration, and an empty program
+// for every file at which a target of a package begins.
+func (p *project) skeleton() engine.Step {
+	empty := map[string]string{}
+	for _, files := range p.roots {
+		for _, f := range files {
+			empty[f] = emptyProgram
+		}
+	}
+	keep := append(slices.Clone(p.manifests), lockName, ".cargo/config.toml?", ".cargo/config?")
+	return engine.Merge("manifests", engine.Part{Step: engine.Select(p.src.Step, keep...), At: "/"},
+		engine.Part{Step: stubs("empty programs", empty), At: "/"})
 }
 
 // explicit is the files that a manifest names for its targets, and its build script.

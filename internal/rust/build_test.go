@@ -38,15 +38,24 @@ func TestBuild(t *testing.T) {
 	if got := w.Paths(tr); got != "bin/empty\n" { // what the executor of the test leaves
 		t.Errorf("got %q", got)
 	}
-	if len(w.Ran) != 2 {
+	if len(w.Ran) != 3 {
 		t.Fatalf("%d actions ran", len(w.Ran))
 	}
-	deps, app := w.Ran[0].Action, w.Ran[1].Action
+	deps, inner, app := w.Ran[0].Action, w.Ran[1].Action, w.Ran[2].Action
 	if s := strings.Join(deps.Args, " "); !strings.Contains(s, "'cargo' 'clean'") || !strings.Contains(s, "'-p' 'inner'") || !strings.Contains(s, probeDir) {
 		t.Errorf("the dependencies are compiled with %s", s)
 	}
 	if got := content(t, w, deps.Root, "build/src/cmd/app.rs"); got != "fn main() {}\n" {
 		t.Errorf("compiling the dependencies sees the application: %q", got)
+	}
+	if got := content(t, w, inner.Root, "build/src/cmd/app.rs"); got != "fn main() {}\n" || strings.Contains(w.Paths(inner.Root), "other.rs") {
+		t.Errorf("compiling the member sees the program: %q", got)
+	}
+	if got := content(t, w, inner.Root, "build/src/inner/src/lib.rs"); got != w.Sources["app"]["inner/src/lib.rs"] {
+		t.Errorf("the member is compiled from %q", got)
+	}
+	if s := strings.Join(inner.Args, " "); !strings.Contains(s, "'-p' 'app'") || strings.Contains(s, "then 'cargo' 'clean' '--locked' '--offline' '--release' '--target-dir' '/build/target' '-p' 'inner'") {
+		t.Errorf("the member is compiled with %s", s)
 	}
 	if got := content(t, w, app.Root, "build/src/cmd/app.rs"); got != w.Sources["app"]["cmd/app.rs"] {
 		t.Errorf("the application is compiled from %q", got)
@@ -56,13 +65,13 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestBuildEdit shows that an edit compiles no dependency again.
+// TestBuildEdit shows that an edit compiles no crate again, and one of the program no member.
 func TestBuildEdit(t *testing.T) {
 	w := builtWorld(t)
 	for i, edit := range []struct {
 		file, text string
 		runs       int
-	}{{"cmd/app.rs", "fn main() {}\n", 2}, {"inner/src/lib.rs", "pub fn f() {}\n", 1}, {"inner/Cargo.toml", member("inner", "description = \"x\"\n[dependencies]\nleaf = \"1\"\n"), 2}} {
+	}{{"cmd/app.rs", "fn main() {}\n", 3}, {"cmd/app.rs", "fn main() { }\n", 1}, {"inner/src/lib.rs", "pub fn f() {}\n", 2}, {"inner/Cargo.toml", member("inner", "description = \"x\"\n[dependencies]\nleaf = \"1\"\n"), 3}} {
 		w.Ran, w.Sources["app"][edit.file] = nil, edit.text
 		if _, err := w.Build(buildPlan("1.95.0")); err != nil || len(w.Ran) != edit.runs {
 			t.Errorf("edit %d ran %d actions, want %d; %v", i, len(w.Ran), edit.runs, err)
