@@ -32,8 +32,9 @@ var own = []string{"internal/store/", "internal/engine", "internal/executor/", "
 // memory is what one process may take, in KiB of address space. Go itself reserves about one and a half GiB of it.
 const memory = 4 << 20
 
-// grace is how long a target may go on after its time: seeds are run first, and the last finding is made smaller.
-const grace = 2 * time.Minute
+// grace is how long a target may go on after its time: seeds are run first, and the last finding is made smaller. On a
+// busy machine, where this runs with what others leave, both take long.
+const grace = 6 * time.Minute
 
 // target is one fuzz target.
 type target struct {
