@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -80,14 +81,23 @@ func (p person) start(t *testing.T, args ...string) *invocation {
 		p.wrap(i.cmd)
 	}
 	i.began = time.Now()
-	must(t, i.cmd.Start())
-	i.watch = watchProcess(i.cmd.Process.Pid)
+	started := make(chan error)
 	go func() {
+		// The death signal comes when the thread that forked ends.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := i.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		i.err = i.cmd.Wait()
 		i.stdout.close()
 		i.stderr.close()
 		close(i.ended)
 	}()
+	must(t, <-started)
+	i.watch = watchProcess(i.cmd.Process.Pid)
 	t.Cleanup(func() {
 		select {
 		case <-i.ended:

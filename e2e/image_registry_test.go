@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -88,10 +89,22 @@ http: {addr: %q, tls: {certificate: %q, key: %q}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log := newLines()
 	cmd.Stdout, cmd.Stderr = log, log
-	must(t, cmd.Start())
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		// The death signal comes when the thread that forked ends.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+		close(ended)
+	}()
+	must(t, <-started)
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 		if t.Failed() {
 			t.Logf("the registry's last words: %s", log.tail(20))
 		}

@@ -94,7 +94,9 @@ func (c *client) launch() error {
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		// The kernel sends the death signal when the thread that forked ends, so it must live as long as the server.
+		// Afterwards it goes back to the runtime: to end it would signal what others have forked from it before.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,6 +103,9 @@ func asUser(t *testing.T) {
 			t.Fatal(err)
 		}
 		name, _, _ := strings.Cut(t.Name(), "/")
+		// The death signal comes when the thread that forked ends, and threads of these tests do end.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		run := func() ([]byte, error) {
 			cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "test"), "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "5m")
 			cmd.Dir = dir
