@@ -247,14 +247,20 @@ func chmod(fd int, mode uint32) error {
 // link makes a name for a larger blob's inode, or a copy where the inode may not get one.
 func (m *viewMaker) link(ctx context.Context, dir int, path string, f tree.File) error {
 	k := fileKey{f.Digest, flavourOf(f.Executable)}
-	from, err := m.s.inode(k.d, k.fl)
-	if err != nil {
-		return m.spread(ctx, path, f, err)
-	}
 	m.mu.Lock()
 	again := m.linked[k]
 	m.linked[k] = true
 	m.mu.Unlock()
+	if !again { // looking first whether the inode is there costs as much as the name does
+		err := unix.Linkat(unix.AT_FDCWD, m.s.casPath(k.d, k.fl), dir, f.Name, 0)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) && !tooManyLinks(err) && !crossDevice(err) {
+			return err
+		}
+	}
+	from, err := m.s.inode(k.d, k.fl)
+	if err != nil {
+		return m.spread(ctx, path, f, err)
+	}
 	if !again {
 		err := unix.Linkat(unix.AT_FDCWD, from, dir, f.Name, 0)
 		if err == nil || !tooManyLinks(err) && !crossDevice(err) {
