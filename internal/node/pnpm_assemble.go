@@ -22,11 +22,12 @@ import (
 // pnpmDef puts packages, links and commands together as pnpm lays them out.
 var pnpmDef = engine.NativeDef{Name: "pnpm-modules", Version: 1, Run: assemblePnpm}
 
-// localDef takes a directory of the source as a package: its commands are executable, its node_modules stay behind.
+// localDef takes a directory as a package: its commands are executable, its node_modules mostly stay behind.
 var localDef = engine.NativeDef{Name: "pnpm-local", Version: 2, Run: localPackage}
 
 type localParams struct {
-	KeepCR bool `json:"keepCR,omitempty"` // commands keep the carriage return of their first line
+	KeepCR      bool `json:"keepCR,omitempty"`      // commands keep the carriage return of their first line
+	KeepModules bool `json:"keepModules,omitempty"` // node_modules does not stay behind
 }
 
 type pnpmParams struct {
@@ -325,7 +326,7 @@ func localPackage(ctx context.Context, c engine.NativeCall) (tree.Tree, error) {
 	out := tree.NewBuilder()
 	err = tree.Walk(ctx, c.Store, t, func(at string, e tree.Entry) (err error) {
 		switch {
-		case strings.HasPrefix(at+"/", "node_modules/"):
+		case strings.HasPrefix(at+"/", "node_modules/") && !p.KeepModules:
 		case e.Kind == tree.KindFile:
 			if commands[at] && !p.KeepCR {
 				if e.Digest, err = mendHashBang(ctx, c.Store, e.Digest); err != nil {

@@ -16,6 +16,7 @@ import (
 	"hewn.example/hewn/internal/engine"
 	"hewn.example/hewn/internal/lock/npm"
 	"hewn.example/hewn/internal/lock/yarn"
+	"hewn.example/hewn/internal/source"
 	"hewn.example/hewn/internal/tree"
 )
 
@@ -415,7 +416,10 @@ func (y *yarnPlan) files(n *yarnNode, spec string) error {
 		}
 		n.files = engine.NativeStatic(label, unpackDef, params, s)
 	case git:
-		n.files = engine.NativeStatic(label, packDef, params, engine.Git(ref))
+		var err error
+		if n.files, err = y.commit(label, ref, params); err != nil {
+			return err
+		}
 	default:
 		a, err := y.artifact(y.ctx, p)
 		if err != nil {
@@ -424,6 +428,24 @@ func (y *yarnPlan) files(n *yarnNode, spec string) error {
 		n.files = engine.NativeStatic(label, unpackDef, params, engine.FetchLocked(a, diag.Position{File: y.opts.Dir.File(yarnLock), Line: p.Line, Key: n.pattern}))
 	}
 	return y.read(n)
+}
+
+// commit is a package from git. Yarn takes all of the commit, but where a script has to prepare the package: that one it
+// packs.
+func (y *yarnPlan) commit(label string, ref source.GitRef, params unpackParams) (engine.Static, error) {
+	b, err := y.ask.Read(y.ctx, engine.Git(ref), "package.json")
+	if err != nil && !errors.Is(err, tree.ErrNotExist) {
+		return engine.Static{}, err
+	}
+	var m struct {
+		Scripts struct {
+			Prepare string `json:"prepare"`
+		} `json:"scripts"`
+	}
+	if _ = json.Unmarshal(bytesWithoutMark(b), &m); m.Scripts.Prepare != "" { // it stays empty where it cannot be read
+		return engine.NativeStatic(label, packDef, params, engine.Git(ref)), nil
+	}
+	return engine.NativeStatic(label, localDef, localParams{KeepCR: true, KeepModules: true}, engine.Git(ref)), nil
 }
 
 func (y *yarnPlan) trouble(n *yarnNode, format string, args ...any) error {
