@@ -58,7 +58,7 @@ type BuildOptions struct {
 // environment and the list of imports, but on no file of the application. Of Source only the files that belong to the
 // program are in the action's root. Upstream's go.mod stays as it is: replacements go into a copy, for -modfile.
 func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, error) {
-	p, err := readProject(ctx, ask, o.Source, o.Env["GOWORK"] != "off")
+	p, err := readProject(ctx, ask, o.Source, projectFiles{work: o.Env["GOWORK"] != "off", vendor: len(o.Replace) == 0 && !otherThanVendor(o.Env["GOFLAGS"])})
 	if err != nil {
 		return engine.Step{}, err
 	}
@@ -84,7 +84,7 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 			return engine.Step{}, err
 		}
 	}
-	b := &builder{o: o, project: p, vendor: p.vendored && len(o.Replace) == 0 && !strings.Contains(o.Env["GOFLAGS"], "-mod=")}
+	b := &builder{o: o, project: p, vendor: p.vendor != nil}
 	if !b.vendor {
 		if b.modules, err = p.modules(ModulesOptions{Dir: o.Source, Without: slices.Collect(maps.Keys(o.Replace))}); err != nil {
 			return engine.Step{}, err
@@ -98,10 +98,16 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 	}
 	want, err := p.wantedGo()
 	b.split = err == nil && speaksCacheProg(want) && len(b.scope.imports) > 0 && len(p.dirs) == 1 && p.work == nil && !b.vendor
-	if err == nil && p.work != nil {
+	if err == nil && p.work != nil && !b.vendor {
 		b.workFile, err = p.workText(o.At, b.replacements())
 	}
 	return b.steps(), err
+}
+
+// otherThanVendor says whether GOFLAGS choose where modules come from, and not the vendor directory.
+func otherThanVendor(flags string) bool {
+	_, mode, chosen := strings.Cut(flags, "-mod=")
+	return chosen && !strings.HasPrefix(mode, "vendor")
 }
 
 // speaksCacheProg says whether a Go release ("go1.24.6", "go1.26.x") takes its build cache from a program.
@@ -146,6 +152,9 @@ func (b *builder) env() map[string]string {
 	}
 	if b.vendor {
 		env["GOFLAGS"] = "-mod=vendor"
+	}
+	if b.vendor && b.project.work != nil {
+		env["GOWORK"] = b.o.At + "/go.work" // the vendor directory is looked for beside it
 	}
 	if b.workFile != "" {
 		env["GOWORK"] = modDir + "/go.work"
@@ -218,6 +227,9 @@ func (b *builder) paths() []string {
 	}
 	if b.vendor {
 		list = append(list, "vendor")
+		if b.project.work != nil {
+			list = append(list, "go.work")
+		}
 	}
 	list = append(list, b.o.Include...)
 	slices.Sort(list)

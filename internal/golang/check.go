@@ -27,9 +27,6 @@ func (b *builder) check() error {
 			Hint("give the build a root with one: root = debian.root(\"go\", [\"gcc\", \"libc6-dev\", …])").
 			Hint("or build without cgo: env = {\"CGO_ENABLED\": \"0\"}")
 	}
-	if b.vendor {
-		return nil
-	}
 	have := map[gosum.Sum]bool{}
 	for _, s := range b.project.sums {
 		have[gosum.Sum{Path: s.Path, Version: s.Version, Mod: s.Mod}] = true
@@ -38,6 +35,13 @@ func (b *builder) check() error {
 		first, _, _ := strings.Cut(name, "/")
 		if !strings.Contains(first, ".") {
 			continue // of the standard library
+		}
+		if b.vendor {
+			if !b.project.vendor.Has(name) {
+				return diag.Inputf("go-vendor", "the package `%s` is not vendored", name).At(b.scope.from[name]).
+					Hint("run `%s`, and commit the result", b.project.vendorCommand())
+			}
+			continue
 		}
 		if err := b.imported(name, have); err != nil {
 			return err

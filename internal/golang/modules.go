@@ -49,7 +49,7 @@ type ModulesOptions struct {
 // Modules is the step whose tree serves as GOMODCACHE: every module for which go.sum has the hash of a zip, and every
 // go.mod file; with a go.work, those of all its modules. Nothing is resolved: what no go.sum names is not there.
 func Modules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Static, error) {
-	p, err := readProject(ctx, ask, o.Dir, !o.NoWork)
+	p, err := readProject(ctx, ask, o.Dir, projectFiles{work: !o.NoWork})
 	if err != nil {
 		return engine.Static{}, err
 	}

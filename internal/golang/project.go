@@ -22,42 +22,61 @@ type goProject struct {
 	mods     []*gosum.Mod
 	dirs     map[string]string // of the modules whose code lies in the source, by module path: "." or "sub/dir"
 	sums     []gosum.Sum
-	sumFiles []string // go.sum files that there are
-	vendored bool     // vendor/ is used
+	sumFiles []string      // go.sum files that there are
+	vendor   *gosum.Vendor // nil: vendor/ is not used
 }
 
-// readProject reads go.work or go.mod, and the sums. withWork false is GOWORK=off.
-func readProject(ctx context.Context, ask *engine.Ask, dir engine.Static, withWork bool) (*goProject, error) {
+// projectFiles says which files count.
+type projectFiles struct {
+	work   bool // go.work; false is GOWORK=off
+	vendor bool // vendor/modules.txt; with it, no directory that stands in for a module does
+}
+
+// readProject reads go.work or go.mod, and the sums.
+func readProject(ctx context.Context, ask *engine.Ask, dir engine.Static, use projectFiles) (*goProject, error) {
 	p := &goProject{dirs: map[string]string{}}
-	if withWork {
-		if ok, err := ask.Exists(ctx, dir, "go.work"); err != nil {
+	if use.work {
+		ok, err := ask.Exists(ctx, dir, "go.work")
+		if err == nil && ok {
+			err = p.readWork(ctx, ask, dir)
+		}
+		if err != nil {
 			return nil, err
-		} else if ok {
-			return p, p.readWork(ctx, ask, dir)
 		}
 	}
-	mod, err := readMod(ctx, ask, dir)
-	if err != nil {
-		return nil, err
+	if p.work == nil {
+		mod, err := readMod(ctx, ask, dir)
+		if err != nil {
+			return nil, err
+		}
+		p.mods, p.dirs[mod.Path] = []*gosum.Mod{mod}, "."
 	}
-	if err := p.add(ctx, ask, dir, ".", mod); err != nil {
-		return nil, err
+	if use.vendor {
+		if err := p.readVendor(ctx, ask, dir); err != nil {
+			return nil, err
+		}
 	}
-	vendored, err := ask.Exists(ctx, dir, "vendor/modules.txt")
-	if err != nil || !vendored {
-		return p, err
+	return p, p.readRest(ctx, ask, dir)
+}
+
+// readRest follows the replace lines, and reads the sums.
+func (p *goProject) readRest(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
+	for _, mod := range p.mods {
+		at := path.Dir(mod.File)
+		if err := p.replaced(ctx, ask, dir, at, mod.Replace); err != nil {
+			return err
+		}
+		if err := p.readSums(ctx, ask, dir, path.Join(at, "go.sum")); err != nil {
+			return err
+		}
 	}
-	p.vendored = true
-	const file = "vendor/modules.txt"
-	b, err := ask.Read(ctx, dir, file)
-	if err != nil {
-		return nil, err
+	if p.work == nil {
+		return nil
 	}
-	list, err := gosum.ParseVendor(file, b)
-	if err != nil {
-		return nil, err
+	if err := p.replaced(ctx, ask, dir, ".", p.work.Replace); err != nil {
+		return err
 	}
-	return p, mod.CheckVendor(file, list)
+	return p.readSums(ctx, ask, dir, "go.work.sum")
 }
 
 func (p *goProject) readWork(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
@@ -86,32 +105,18 @@ func (p *goProject) readWork(ctx context.Context, ask *engine.Ask, dir engine.St
 			return diag.Inputf("go-version", "module `%s` wants Go %s, but go.work is for Go %s", mod.Path, mod.Go, p.work.Go).
 				At(diag.Position{File: "go.work", Key: "go"}).Hint("run `go work use`, and commit the result")
 		}
-		if err := p.add(ctx, ask, dir, at, mod); err != nil {
-			return err
-		}
+		p.mods = append(p.mods, mod)
+		p.dirs[mod.Path] = at
 	}
-	if err := p.replaced(ctx, ask, dir, ".", p.work.Replace); err != nil {
-		return err
-	}
-	return p.readSums(ctx, ask, dir, "go.work.sum")
+	return nil
 }
 
 func outside(p string) bool { return path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../") }
 
-// add takes in a module of the source.
-func (p *goProject) add(ctx context.Context, ask *engine.Ask, dir engine.Static, at string, mod *gosum.Mod) error {
-	p.mods = append(p.mods, mod)
-	p.dirs[mod.Path] = at
-	if err := p.replaced(ctx, ask, dir, at, mod.Replace); err != nil {
-		return err
-	}
-	return p.readSums(ctx, ask, dir, path.Join(at, "go.sum"))
-}
-
 // replaced finds the modules whose code lies in the source because a replace line says so.
 func (p *goProject) replaced(ctx context.Context, ask *engine.Ask, dir engine.Static, at string, list []gosum.Replace) error {
 	for _, r := range list {
-		if !r.Local() {
+		if !r.Local() || p.vendor != nil { // its code is in the vendor directory
 			continue
 		}
 		to := path.Join(at, r.New.Path)
@@ -230,6 +235,11 @@ func (p *goProject) workText(at string, replace map[string]string) (string, erro
 	f := &modfile.WorkFile{Syntax: &modfile.FileSyntax{}}
 	if p.work.Go != "" {
 		if err := f.AddGoStmt(p.work.Go); err != nil {
+			return "", err
+		}
+	}
+	for _, d := range p.work.Godebug {
+		if err := f.AddGodebug(d.Key, d.Value); err != nil {
 			return "", err
 		}
 	}

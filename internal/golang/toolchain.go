@@ -31,7 +31,7 @@ type toolchainParams struct {
 // Toolchain is the Go that the project asks for, in go.work if it has one: the newer of its `toolchain` and `go` lines. Its tree has /usr/local/go
 // and links in /usr/local/bin. A go line without a patch (`go 1.26`) means the newest of that line when it was pinned.
 func Toolchain(ctx context.Context, ask *engine.Ask, dir engine.Static) (engine.Static, error) {
-	p, err := readProject(ctx, ask, dir, true)
+	p, err := readProject(ctx, ask, dir, projectFiles{work: true, vendor: true})
 	if err != nil {
 		return engine.Static{}, err
 	}

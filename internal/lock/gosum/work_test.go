@@ -24,21 +24,17 @@ func TestCheckVendor(t *testing.T) {
 	const good = "module m.example\nrequire (\n\ta.example v1.0.0\n\tb.example v1.0.0\n)\nreplace b.example => ./b\n"
 	for _, c := range []struct{ mod, want string }{
 		{good, ""},
-		{strings.Replace(good, "a.example v1.0.0", "a.example v1.1.0", 1), "modules.txt:1: the vendored modules are not those of go.mod: go.mod requires a.example v1.1.0, vendored is v1.0.0"},
+		{strings.Replace(good, "a.example v1.0.0", "a.example v1.1.0", 1), "the vendored modules are not those of go.mod: go.mod requires a.example v1.1.0, vendored is v1.0.0"},
 		{good + "require d.example v1.0.0\n", "requires d.example v1.0.0, which is not vendored"},
 		{good + "require c.example v1.0.0\n", "requires c.example, which is not marked as explicit"},
-		{strings.Replace(good, "\ta.example v1.0.0\n", "", 1), "a.example is marked as explicit, but go.mod does not require it"},
+		{strings.Replace(good, "\ta.example v1.0.0\n", "", 1), "modules.txt:1: the vendored modules are not those of go.mod: a.example is marked as explicit, but no go.mod requires it"},
 		{strings.Replace(good, "./b", "./other", 1), "go.mod replaces b.example by ./other"},
 	} {
 		m, err := ParseMod("go.mod", []byte(c.mod))
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, err := ParseVendor("modules.txt", []byte(vendored))
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = m.CheckVendor("modules.txt", list)
+		err = ParseVendor("modules.txt", []byte(vendored)).Check(nil, []*Mod{m})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
@@ -52,7 +48,7 @@ func FuzzParseWork(f *testing.F) {
 		if _, err := ParseWork("go.work", b); err != nil && !errors.As(err, &p) {
 			t.Errorf("%v is no Problem", err)
 		}
-		if _, err := ParseVendor("modules.txt", b); err != nil && !errors.As(err, &p) {
+		if err := ParseVendor("modules.txt", b).Check(nil, nil); err != nil && !errors.As(err, &p) {
 			t.Errorf("%v is no Problem", err)
 		}
 	})
