@@ -40,7 +40,7 @@ func agree(ctx context.Context, ask *engine.Ask, dir engine.Static, lock *npm.Lo
 		if err != nil {
 			return nil, err
 		}
-		m, err := npm.ParseManifest(name, b)
+		m, err := npm.ParseManifest(dir.File(name), b)
 		if err != nil {
 			return nil, err
 		}

@@ -103,7 +103,7 @@ func ReadLock(ctx context.Context, ask *engine.Ask, dir engine.Static) (*npm.Loc
 	if err != nil {
 		return nil, diag.Inputf("lock-missing", "cannot read `%s` of %s", name, dir.Label()).Because(err)
 	}
-	return npm.Parse(name, b)
+	return npm.Parse(dir.File(name), b)
 }
 
 // noLock says what a project without a lock that can be read is to do, and names the lock that it has instead.
@@ -253,12 +253,12 @@ func (m *assembler) artifact(ctx context.Context, p npm.Package) (source.Artifac
 
 func (m *assembler) problem(p npm.Package, format string, args ...any) *diag.Problem {
 	return diag.Inputf("npm-package", "package `%s`: "+format, append([]any{p.Name}, args...)...).
-		At(diag.Position{File: m.lock.File, Line: p.Line, Key: "packages." + p.Path})
+		At(m.position(p))
 }
 
-// position is that of a package in the lock, named as people know the file.
+// position is that of a package in the lock.
 func (m *assembler) position(p npm.Package) diag.Position {
-	return diag.Position{File: m.opts.Dir.File(m.lock.File), Line: p.Line, Key: "packages." + p.Path}
+	return diag.Position{File: m.lock.File, Line: p.Line, Key: "packages." + p.Path}
 }
 
 // within gives the chosen packages below p that come in its tarball.

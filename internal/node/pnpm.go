@@ -71,7 +71,7 @@ func pnpmModules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine
 		l = p.hoisted()
 	default:
 		return engine.Step{}, diag.Inputf("pnpm-linker", "nodeLinker `%s` cannot be laid out; isolated and hoisted can", p.linker).
-			At(diag.Position{File: "pnpm-workspace.yaml", Key: "nodeLinker"})
+			At(diag.Position{File: p.settings.File, Key: "nodeLinker"})
 	}
 	a := &pnpmAssembler{pnpmPlan: p, ask: ask, opts: o, inputOf: map[string]int{}}
 	return a.step(ctx, l)
@@ -82,14 +82,14 @@ func planPnpm(ctx context.Context, ask *engine.Ask, o ModulesOptions) (*pnpmPlan
 	if err != nil {
 		return nil, err
 	}
-	lock, err := pnpm.Parse(pnpmLock, b)
+	lock, err := pnpm.Parse(o.Dir.File(pnpmLock), b)
 	if err != nil {
 		return nil, err
 	}
 	p := &pnpmPlan{lock: lock, platform: o.Platform, omitDev: o.OmitDev, importers: lock.Importers, chosen: map[string]bool{}}
 	if lock.Settings.ExcludeLinksFromLockfile {
 		return nil, diag.Inputf("pnpm-setting", "a lock without its links cannot be laid out").
-			At(diag.Position{File: pnpmLock, Key: "settings.excludeLinksFromLockfile"})
+			At(diag.Position{File: lock.File, Key: "settings.excludeLinksFromLockfile"})
 	}
 	if p.major, err = pnpmMajor(ctx, ask, o.Dir, o.Project); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (p *pnpmPlan) narrow(only []string) error {
 	for _, name := range only {
 		if !found[name] {
 			return diag.Inputf("npm-only", "`only` names `%s`, which no project of the lock depends on", name).
-				At(diag.Position{File: pnpmLock, Key: "importers"})
+				At(diag.Position{File: p.lock.File, Key: "importers"})
 		}
 	}
 	return nil
@@ -157,8 +157,8 @@ func packageManager(ctx context.Context, ask *engine.Ask, dir engine.Static) (st
 			PackageManager struct{ Name, Version string } `json:"packageManager"`
 		} `json:"devEngines"`
 	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return "", diag.Inputf("package-json", "`packageManager` cannot be read").At(diag.Position{File: "package.json"}).Because(err)
+	if err := json.Unmarshal(bytesWithoutMark(b), &m); err != nil {
+		return "", badManifest(dir.File("package.json"), b, err)
 	}
 	if m.PackageManager == "" && m.DevEngines.PackageManager.Name != "" {
 		return m.DevEngines.PackageManager.Name + "@" + strings.TrimLeft(m.DevEngines.PackageManager.Version, "^~>=v "), nil
@@ -169,7 +169,7 @@ func packageManager(ctx context.Context, ask *engine.Ask, dir engine.Static) (st
 // pnpmMajor reads which pnpm the project names: its layouts differ from one major version to the next. The first
 // directory that names one decides.
 func pnpmMajor(ctx context.Context, ask *engine.Ask, dirs ...engine.Static) (int, error) {
-	text := ""
+	text, pos := "", diag.Position{File: dirs[0].File("package.json"), Key: "packageManager"}
 	for _, dir := range dirs {
 		if dir.IsZero() || text != "" {
 			continue
@@ -178,8 +178,10 @@ func pnpmMajor(ctx context.Context, ask *engine.Ask, dirs ...engine.Static) (int
 		if text, err = packageManager(ctx, ask, dir); err != nil {
 			return 0, err
 		}
+		if text != "" {
+			pos.File = dir.File("package.json")
+		}
 	}
-	pos := diag.Position{File: "package.json", Key: "packageManager"}
 	if text == "" {
 		return 0, diag.Inputf("pnpm-version", "the project does not say which pnpm it is made for").At(pos).
 			Hint(`write "packageManager": "pnpm@<version>" in package.json; layouts differ between major versions`).
@@ -295,7 +297,7 @@ func (a *pnpmAssembler) step(ctx context.Context, l layout) (engine.Step, error)
 	for _, name := range slices.Sorted(maps.Keys(a.opts.Replace)) {
 		if !replaced[name] {
 			return engine.Step{}, diag.Inputf("npm-replace", "package `%s` cannot be replaced: the lock does not install it", name).
-				At(diag.Position{File: pnpmLock, Key: "packages"})
+				At(diag.Position{File: a.lock.File, Key: "packages"})
 		}
 	}
 	for _, b := range l.bins {

@@ -43,7 +43,7 @@ func (p *pnpmPlan) agree(ctx context.Context, ask *engine.Ask, dir engine.Static
 
 func (p *pnpmPlan) mismatch(key, format string, args ...any) *diag.Problem {
 	return diag.Inputf("lock-differs", "the lock is not that of the project: "+format, args...).
-		At(diag.Position{File: pnpmLock, Key: key}).
+		At(diag.Position{File: p.lock.File, Key: key}).
 		Hint("run `pnpm install --lockfile-only` in the project, and commit the lock")
 }
 
@@ -316,7 +316,7 @@ func (p *pnpmPlan) agreeWorkspace(ctx context.Context, ask *engine.Ask, dir engi
 		pattern, negated := strings.CutPrefix(pattern, "!")
 		found, err := ask.Glob(ctx, dir, path.Join(strings.Trim(path.Clean("/"+pattern), "/"), "package.json"))
 		if err != nil {
-			return fmt.Errorf("%s: packages: %w", pnpmSettings, err)
+			return fmt.Errorf("%s: packages: %w", p.settings.File, err)
 		}
 		for _, f := range found {
 			if d := path.Dir(f); negated {

@@ -48,7 +48,7 @@ func (a *pnpmAssembler) patched(s engine.Step, sn *pnpm.Snapshot) (engine.Step, 
 		}
 	}
 	return s, diag.Inputf("pnpm-patch", "no patch has the hash %s, which `%s` is locked with", sn.PatchHash, sn.Package).
-		At(diag.Position{File: pnpmLock, Line: sn.Line, Key: "snapshots." + sn.Key}).
+		At(diag.Position{File: a.lock.File, Line: sn.Line, Key: "snapshots." + sn.Key}).
 		Hint("run `pnpm install --lockfile-only` in the project, and commit the lock")
 }
 

@@ -30,7 +30,7 @@ func (a *pnpmAssembler) runScripts(ctx context.Context, modules engine.Step, l l
 	if err != nil {
 		return engine.Step{}, err
 	}
-	return RunScripts(ctx, a.ask, modules, list, known, pnpmLock, a.opts.Scripts)
+	return RunScripts(ctx, a.ask, modules, list, known, a.lock.File, a.opts.Scripts)
 }
 
 // agreeScripts refuses a recipe that allows what pnpm would not run.

@@ -30,12 +30,12 @@ func (p *pnpmPlan) readSettings(ctx context.Context, ask *engine.Ask, dir engine
 		}
 		files[name] = b
 	}
-	w, err := pnpm.ParseWorkspace(pnpmSettings, files[pnpmSettings])
+	w, err := pnpm.ParseWorkspace(dir.File(pnpmSettings), files[pnpmSettings])
 	if err != nil {
 		return err
 	}
 	if p.major == 10 {
-		if err := w.Manifest("package.json", files["package.json"]); err != nil {
+		if err := w.Manifest(dir.File("package.json"), files["package.json"]); err != nil {
 			return err
 		}
 		w.NPMRC(files[".npmrc"])
@@ -123,11 +123,11 @@ func (p *pnpmPlan) readManifests(ctx context.Context, ask *engine.Ask, dir engin
 		b, err := ask.Read(ctx, dir, file)
 		if err != nil {
 			return diag.Inputf("pnpm-importer", "the lock has a project `%s`, which cannot be read", im.Path).
-				At(diag.Position{File: pnpmLock, Line: im.Line, Key: "importers." + im.Path}).Because(err)
+				At(diag.Position{File: p.lock.File, Line: im.Line, Key: "importers." + im.Path}).Because(err)
 		}
 		m := &pnpmManifest{}
-		if err := json.Unmarshal(b, m); err != nil {
-			return diag.Inputf("package-json", "this is not a package.json").At(diag.Position{File: file}).Because(err)
+		if err := json.Unmarshal(bytesWithoutMark(b), m); err != nil {
+			return badManifest(dir.File(file), b, err)
 		}
 		p.manifests[im.Path] = m
 		if m.Name != "" && im.Path != "." {

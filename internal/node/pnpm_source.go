@@ -33,7 +33,7 @@ func (a *pnpmAssembler) source(ctx context.Context, snapshot string, replaced ma
 
 func (a *pnpmAssembler) problem(pkg *pnpm.Package, format string, args ...any) error {
 	return diag.Inputf("npm-package", "package `%s`: "+format, append([]any{pkg.Name}, args...)...).
-		At(diag.Position{File: pnpmLock, Line: pkg.Line, Key: "packages." + pkg.Key}).
+		At(diag.Position{File: a.lock.File, Line: pkg.Line, Key: "packages." + pkg.Key}).
 		Hint("replace it in the recipe: node.modules(…, replace = {%q: …})", pkg.Name)
 }
 
@@ -82,7 +82,7 @@ func (a *pnpmAssembler) unpacked(ctx context.Context, snapshot string) (engine.S
 			return engine.Step{}, err
 		}
 	}
-	return engine.NativeStatic(label, unpackDef, params, engine.FetchLocked(artifact, diag.Position{File: pnpmLock, Line: pkg.Line, Key: "packages." + pkg.Key})).Step, nil
+	return engine.NativeStatic(label, unpackDef, params, engine.FetchLocked(artifact, diag.Position{File: a.lock.File, Line: pkg.Line, Key: "packages." + pkg.Key})).Step, nil
 }
 
 // pinned is an archive whose hash the lock does not know: `hewn update` pins it.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,14 +88,34 @@ func readManifest(ctx context.Context, ask *engine.Ask, dir engine.Static) (mani
 	if err != nil {
 		return m, err
 	}
-	if err := json.Unmarshal(b, &m); err != nil {
+	if err := json.Unmarshal(bytesWithoutMark(b), &m); err != nil {
 		// `engines` of another form is npm's business; a file that is no JSON at all is the user's.
 		var typ *json.UnmarshalTypeError
 		if !errors.As(err, &typ) {
-			return m, diag.Inputf("package-json", "this is not JSON").At(diag.Position{File: "package.json"}).Because(err)
+			return m, badManifest(dir.File("package.json"), b, err)
 		}
 	}
 	return m, nil
+}
+
+// badManifest says where a package.json is not what it must be.
+func badManifest(file string, b []byte, err error) *diag.Problem {
+	pos := diag.Position{File: file}
+	line := func(off int64) int {
+		b := bytesWithoutMark(b)
+		return bytes.Count(b[:min(max(int(off), 0), len(b))], []byte("\n")) + 1
+	}
+	var syn *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syn):
+		pos.Line = line(syn.Offset)
+		return diag.Inputf("package-json", "this is not JSON: %v", err).At(pos)
+	case errors.As(err, &typ):
+		pos.Line, pos.Key = line(typ.Offset), typ.Field
+		return diag.Inputf("package-json", "this cannot be a JSON %s", typ.Value).At(pos)
+	}
+	return diag.Inputf("package-json", "this cannot be read").At(pos).Because(err)
 }
 
 func (m manifest) nodeRange() string {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,18 +52,18 @@ func isYarn(ctx context.Context, ask *engine.Ask, dir engine.Static) (bool, erro
 // yarnModules is Modules for a project with a yarn.lock.
 func yarnModules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine.Step, error) {
 	if len(o.Only) > 0 {
-		return engine.Step{}, diag.Inputf("yarn-only", "`only` is for package-lock.json; a yarn.lock is installed whole").At(diag.Position{File: yarnLock})
+		return engine.Step{}, diag.Inputf("yarn-only", "`only` is for package-lock.json; a yarn.lock is installed whole").At(diag.Position{File: o.Dir.File(yarnLock)})
 	}
 	b, err := ask.Read(ctx, o.Dir, yarnLock)
 	if err != nil {
 		return engine.Step{}, err
 	}
-	lock, err := yarn.Parse(yarnLock, b)
+	lock, err := yarn.Parse(o.Dir.File(yarnLock), b)
 	if err != nil {
 		return engine.Step{}, err
 	}
 	y := &yarnPlan{ctx: ctx, yarn: lock, nodes: map[string]*yarnNode{}, workspaces: map[string]*yarnNode{},
-		assembler: &assembler{lock: &npm.Lock{File: yarnLock}, opts: o, ask: ask, inputOf: map[string]int{}}}
+		assembler: &assembler{lock: &npm.Lock{File: lock.File}, opts: o, ask: ask, inputOf: map[string]int{}}}
 	top, err := y.project()
 	if err != nil {
 		return engine.Step{}, err
@@ -217,9 +218,9 @@ func (y *yarnPlan) manifest(dir string) (*npm.Manifest, error) {
 	_ = json.Unmarshal(b, &more) // of another type these are not set
 	if more.InstallConfig.Pnp || len(more.Workspaces.Nohoist) > 0 {
 		return nil, diag.Inputf("yarn-setting", "`nohoist` and `installConfig.pnp` change the layout in a way that cannot be made here").
-			At(diag.Position{File: name})
+			At(diag.Position{File: y.opts.Dir.File(name)})
 	}
-	return npm.ParseManifest(name, b)
+	return npm.ParseManifest(y.opts.Dir.File(name), b)
 }
 
 // findWorkspaces finds the project's workspaces; what they need is not looked at.
@@ -240,7 +241,7 @@ func (y *yarnPlan) findWorkspaces(m *npm.Manifest) error {
 			}
 			var name struct{ Name, Version string }
 			if err := json.Unmarshal(b, &name); err != nil || !npm.ValidName(name.Name) || name.Version == "" {
-				return diag.Inputf("package-json", "a workspace needs a name and a version").At(diag.Position{File: f})
+				return diag.Inputf("package-json", "a workspace needs a name and a version").At(diag.Position{File: y.opts.Dir.File(f)})
 			}
 			ws := &yarnNode{name: name.Name, version: name.Version, link: dir, answers: []string{name.Name + "@" + name.Version}}
 			if ws.local, err = y.manifest(dir); err != nil {
@@ -287,7 +288,7 @@ type yarnWant struct {
 // resolve gives the package that answers w; nil if the lock does not have it.
 func (y *yarnPlan) resolve(w yarnWant) (*yarnNode, error) {
 	if !npm.ValidName(w.name) {
-		return nil, diag.Inputf("lock-path", "%q is not the name of a package", w.name).At(diag.Position{File: w.by})
+		return nil, diag.Inputf("lock-path", "%q is not the name of a package", w.name).At(diag.Position{File: y.opts.Dir.File(w.by)})
 	}
 	n, err := y.find(w)
 	if n != nil && err == nil {
@@ -375,7 +376,7 @@ func (y *yarnPlan) linked(name, dir string) (*yarnNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.local, err = npm.ParseManifest(file, b)
+	n.local, err = npm.ParseManifest(y.opts.Dir.File(file), b)
 	return n, err
 }
 
@@ -425,7 +426,7 @@ func (y *yarnPlan) files(n *yarnNode, spec string) error {
 		if err != nil {
 			return err
 		}
-		n.files = engine.NativeStatic(label, unpackDef, params, engine.FetchLocked(a, diag.Position{File: y.opts.Dir.File(yarnLock), Line: p.Line, Key: n.pattern}))
+		n.files = engine.NativeStatic(label, unpackDef, params, engine.FetchLocked(a, diag.Position{File: y.lock.File, Line: p.Line, Key: n.pattern}))
 	}
 	return y.read(n)
 }
@@ -450,7 +451,7 @@ func (y *yarnPlan) commit(label string, ref source.GitRef, params unpackParams) 
 
 func (y *yarnPlan) trouble(n *yarnNode, format string, args ...any) error {
 	return diag.Inputf("npm-package", "package `%s`: "+format, append([]any{n.name}, args...)...).
-		At(diag.Position{File: yarnLock, Line: n.locked.Line, Key: n.pattern})
+		At(diag.Position{File: y.lock.File, Line: n.locked.Line, Key: n.pattern})
 }
 
 func (y *yarnPlan) read(n *yarnNode) error {
@@ -542,7 +543,7 @@ func (y *yarnPlan) describe(n *yarnNode, b []byte, files engine.Static, dir stri
 	return nil
 }
 
-func bytesWithoutMark(b []byte) []byte { return []byte(strings.TrimPrefix(string(b), "\xef\xbb\xbf")) }
+func bytesWithoutMark(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }
 
 // texts is a text, or the texts of a list.
 func texts(v any) []string {

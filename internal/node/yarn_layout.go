@@ -22,7 +22,7 @@ func (y *yarnPlan) step(places map[string]*yarnPlace) (engine.Step, error) {
 	for _, n := range y.nodes {
 		if n.incompatible && !n.optional {
 			return engine.Step{}, diag.Inputf("npm-platform", "package `%s` is not made for %s", n.name, y.opts.Platform).
-				At(diag.Position{File: yarnLock, Line: n.locked.Line, Key: n.pattern}).
+				At(diag.Position{File: y.lock.File, Line: n.locked.Line, Key: n.pattern}).
 				With("os: "+strings.Join(n.os, " "), "cpu: "+strings.Join(n.cpu, " ")).
 				Hint("yarn refuses it on this platform as well; make the dependency optional")
 		}
@@ -46,7 +46,7 @@ func (y *yarnPlan) step(places map[string]*yarnPlace) (engine.Step, error) {
 	for name := range y.opts.Replace {
 		if !replaced[name] {
 			return engine.Step{}, diag.Inputf("npm-replace", "package `%s` cannot be replaced: the lock does not install it", name).
-				At(diag.Position{File: yarnLock})
+				At(diag.Position{File: y.lock.File})
 		}
 	}
 	beside := y.yarnBins(flat)
@@ -200,5 +200,5 @@ func (y *yarnPlan) yarnScripts(modules engine.Step, flat []yarnAt, beside map[st
 		}
 		list = append(list, in)
 	}
-	return RunScripts(y.ctx, y.ask, modules, list, known, yarnLock, y.opts.Scripts)
+	return RunScripts(y.ctx, y.ask, modules, list, known, y.lock.File, y.opts.Scripts)
 }
