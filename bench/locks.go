@@ -24,15 +24,16 @@ type locks struct {
 	mirror *mirror
 }
 
-// lockRow is a group of rows; -rows names it, or `locks` for all.
+// lockRow is a group of rows; -rows names it, or with `locks` or `locks-fetch` all that begin so.
 type lockRow struct {
 	name    string
 	measure func(*locks, context.Context) error
 }
 
 var lockRows = []lockRow{
-	{"locks-node", (*locks).nodeRows}, {"locks-go", (*locks).goRows}, {"locks-rust", (*locks).rustRows},
-	{"locks-fetch", (*locks).fetchRows}, {"locks-whole", (*locks).wholeRows},
+	{"locks-python", (*locks).pythonRows}, {"locks-node", (*locks).nodeRows}, {"locks-go", (*locks).goRows}, {"locks-rust", (*locks).rustRows},
+	{"locks-fetch-python", (*locks).fetchPython}, {"locks-fetch-npm", (*locks).fetchNpm}, {"locks-fetch-go", (*locks).fetchGo}, {"locks-fetch-rust", (*locks).fetchRust},
+	{"locks-whole", (*locks).wholeRows},
 }
 
 // twin prepares, once, what all rows of locks need.
@@ -181,11 +182,18 @@ func (l *locks) turns(ctx context.Context, sides ...side) ([]*series, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
+			if l.mirror != nil {
+				l.mirror.files.Store(0)
+				l.mirror.bytes.Store(0)
+			}
 			m, err := p.run(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
-			l.b.say("%s: %s, cpu %s, %d MB", s.name, short(m.wall), short(m.cpu), m.rss>>20)
+			if l.mirror != nil {
+				m.files, m.served = l.mirror.files.Load(), l.mirror.bytes.Load()
+			}
+			l.b.say("%s: %s, cpu %s, %d MB; fetched %d files, %d KB", s.name, short(m.wall), short(m.cpu), m.rss>>20, m.files, m.served>>10)
 			if out[k] == nil {
 				out[k] = &series{}
 			}
@@ -201,6 +209,13 @@ func (l *locks) compare(what string, limit float64, us, them *series, tool, boun
 	cpu := median(us.cpus).Seconds() / median(them.cpus).Seconds()
 	l.b.table.add(row{what, fmt.Sprintf("%.2f x %s", limit, tool), us.String() + "; " + tool + " " + them.String(),
 		fmt.Sprintf("%s: %.2f x %s (processor time %.2f x)", verdict(wall <= limit), wall, tool, cpu), bound})
+}
+
+// within adds a row with the ratio of hewn to a time.
+func (l *locks) within(what string, goal time.Duration, us *series, bound string) {
+	wall, cpu := median(us.walls), median(us.cpus)
+	l.b.table.add(row{what, short(goal), us.String(),
+		fmt.Sprintf("%s: %s (processor time %s)", verdict(wall <= goal), ratio(wall, goal), ratio(cpu, goal)), bound})
 }
 
 func verdict(ok bool) string {

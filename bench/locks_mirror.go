@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // mirror serves, on loopback, what the cache directory holds of the twin's artifacts, with the protocols of the real
@@ -23,8 +26,10 @@ import (
 // tools have downloaded.
 type mirror struct {
 	cache  string
-	base   string            // "http://127.0.0.1:1234"
-	simple map[string][]byte // pages of the Python index, by project
+	base   string       // "http://127.0.0.1:1234"
+	files  atomic.Int64 // artifacts that were asked for
+	bytes  atomic.Int64 // of artifacts that were sent
+	simple func() map[string][]byte
 }
 
 // mirrors starts the server, once a run, and gives the address for each ecosystem.
@@ -34,13 +39,15 @@ func (l *locks) mirrors(ctx context.Context) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := &mirror{cache: l.cache, base: "http://" + listener.Addr().String(), simple: map[string][]byte{}}
+		m := &mirror{cache: l.cache, base: "http://" + listener.Addr().String()}
+		m.simple = sync.OnceValue(m.projects)
 		mux := http.NewServeMux()
-		mux.Handle("/npm/", http.StripPrefix("/npm/", http.FileServer(http.Dir(filepath.Join(l.cache, "mirror/npm")))))
-		mux.Handle("/go/", http.StripPrefix("/go/", http.FileServer(http.Dir(filepath.Join(l.cache, "gomod/cache/download")))))
-		mux.Handle("/pypi/files/", http.StripPrefix("/pypi/files/", http.FileServer(http.Dir(filepath.Join(l.cache, "mirror/pypi")))))
+		for at, dir := range map[string]string{"/npm/": "mirror/npm", "/go/": "gomod/cache/download", "/pypi/files/": pypiFiles} {
+			mux.Handle(at, m.counted(http.StripPrefix(at, http.FileServer(http.Dir(filepath.Join(l.cache, dir))))))
+		}
 		mux.HandleFunc("/pypi/simple/", m.project)
-		mux.HandleFunc("/crates/", m.crates)
+		mux.HandleFunc("/crates/", m.index)
+		mux.Handle("/crates/dl/", m.counted(http.HandlerFunc(m.crate)))
 		server := &http.Server{Handler: mux}
 		go func() { _ = server.Serve(listener) }()
 		context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -50,36 +57,52 @@ func (l *locks) mirrors(ctx context.Context) (map[string]string, error) {
 	return map[string]string{"npm": base + "/npm", "go": base + "/go", "crates": base + "/crates", "pypi": base + "/pypi/simple"}, nil
 }
 
-// project is a page of the simple index.
-func (m *mirror) project(w http.ResponseWriter, r *http.Request) {
-	page, ok := m.simple[path.Base(r.URL.Path)]
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
-	_, _ = w.Write(page)
+// counted counts what is sent.
+func (m *mirror) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.files.Add(1)
+		h.ServeHTTP(counter{w, &m.bytes}, r)
+	})
 }
 
-// crates is a sparse index, made of what cargo keeps of the real one, and the crates.
-func (m *mirror) crates(w http.ResponseWriter, r *http.Request) {
-	name := path.Base(r.URL.Path)
-	switch {
-	case name == "config.json":
+type counter struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c counter) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// ReadFrom leaves it to the kernel to send a file.
+func (c counter) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(c.ResponseWriter, r)
+	c.n.Add(n)
+	return n, err
+}
+
+// crate is the archive of a crate.
+func (m *mirror) crate(w http.ResponseWriter, r *http.Request) {
+	if files, _ := filepath.Glob(filepath.Join(m.cache, "cargo/registry/cache/*", path.Base(r.URL.Path))); len(files) > 0 {
+		http.ServeFile(w, r, files[0])
+		return
+	}
+	http.NotFound(w, r)
+}
+
+// index is a sparse index of crates, made of what cargo keeps of the real one.
+func (m *mirror) index(w http.ResponseWriter, r *http.Request) {
+	if path.Base(r.URL.Path) == "config.json" {
 		fmt.Fprintf(w, "{\"dl\": %q}\n", m.base+"/crates/dl/{crate}-{version}.crate")
 		return
-	case strings.HasPrefix(r.URL.Path, "/crates/dl/"):
-		if files, _ := filepath.Glob(filepath.Join(m.cache, "cargo/registry/cache/*", name)); len(files) > 0 {
-			http.ServeFile(w, r, files[0])
+	}
+	files, _ := filepath.Glob(filepath.Join(m.cache, "cargo/registry/index/*/.cache", strings.TrimPrefix(r.URL.Path, "/crates/")))
+	if len(files) > 0 {
+		if b, err := os.ReadFile(files[0]); err == nil {
+			_, _ = w.Write(indexLines(b))
 			return
-		}
-	default:
-		files, _ := filepath.Glob(filepath.Join(m.cache, "cargo/registry/index/*/.cache", strings.TrimPrefix(r.URL.Path, "/crates/")))
-		if len(files) > 0 {
-			if b, err := os.ReadFile(files[0]); err == nil {
-				_, _ = w.Write(indexLines(b))
-				return
-			}
 		}
 	}
 	http.NotFound(w, r)

@@ -37,7 +37,11 @@ func (l *locks) pnpmProject() (string, error) {
 }
 
 func (l *locks) pnpmInstall(dir, store string, more ...string) process {
-	args := append([]string{l.tools.pnpm, "install", "--frozen-lockfile", "--ignore-scripts", "--config.engine-strict=false", "--store-dir", store}, more...)
+	return l.pnpm("install", dir, store, append([]string{"--frozen-lockfile"}, more...)...)
+}
+
+func (l *locks) pnpm(command, dir, store string, more ...string) process {
+	args := append([]string{l.tools.pnpm, command, "--ignore-scripts", "--config.engine-strict=false", "--store-dir", store}, more...)
 	return process{args: args, env: environ(map[string]string{"CI": "1"}), dir: dir}
 }
 

@@ -148,6 +148,7 @@ type snapshot struct {
 	sizes map[string]int64
 	index map[string][]byte
 	views map[string]bool
+	keeps string // a copy of what hewn remembered; empty: it forgets
 	n     int
 }
 
@@ -176,6 +177,12 @@ func takeSnapshot(dir string) (*snapshot, error) {
 		s.views[e.Name()] = true
 	}
 	return s, err
+}
+
+// remember has hewn know of the runs before the snapshot when it goes back to that.
+func (s *snapshot) remember() error {
+	s.keeps = filepath.Join(s.aside, "kv")
+	return copyTree(filepath.Join(s.root, "kv"), s.keeps, nil)
 }
 
 func (s *snapshot) restore() error {
@@ -218,6 +225,9 @@ func (s *snapshot) restore() error {
 	}
 	if err := os.Rename(filepath.Join(s.root, "kv"), filepath.Join(aside, "kv")); err != nil {
 		return err
+	}
+	if s.keeps != "" {
+		return copyTree(s.keeps, filepath.Join(s.root, "kv"), nil)
 	}
 	return os.Mkdir(filepath.Join(s.root, "kv"), 0o755)
 }

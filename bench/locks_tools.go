@@ -12,7 +12,7 @@ import (
 // tools are the programs that hewn is compared with. What the machine does not have is installed into the cache
 // directory, in the version that the twin's locks were made with.
 type tools struct {
-	npm, pnpm, go_, cargo string
+	npm, pnpm, go_, cargo, uv string
 }
 
 func (t *tools) find(ctx context.Context, cache, versions string) error {
@@ -34,7 +34,13 @@ func (t *tools) find(ctx context.Context, cache, versions string) error {
 	}
 	t.pnpm = filepath.Join(dir, "pnpm/node_modules/.bin/pnpm")
 	if _, err := os.Stat(t.pnpm); err != nil {
-		return all(ctx, []process{{args: []string{t.npm, "install", "--no-audit", "--no-fund", "--prefix", filepath.Join(dir, "pnpm"), "pnpm@" + want["pnpm"]}}})
+		if err := all(ctx, []process{{args: []string{t.npm, "install", "--no-audit", "--no-fund", "--prefix", filepath.Join(dir, "pnpm"), "pnpm@" + want["pnpm"]}}}); err != nil {
+			return err
+		}
+	}
+	t.uv = filepath.Join(dir, "uv/bin/uv")
+	if _, err := os.Stat(t.uv); err != nil {
+		return all(ctx, []process{{args: []string{"python3", "-m", "pip", "install", "-q", "--no-deps", "--target", filepath.Join(dir, "uv"), "uv==" + want["uv"]}}})
 	}
 	return nil
 }

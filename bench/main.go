@@ -89,7 +89,9 @@ func run() error {
 	}
 	wanted := strings.Split(rows, ",")
 	for _, r := range all {
-		if !slices.Contains(wanted, r.name) && !(strings.HasPrefix(r.name, "locks-") && slices.Contains(wanted, "locks")) {
+		if !slices.ContainsFunc(wanted, func(w string) bool {
+			return w == r.name || strings.HasPrefix(w, "locks") && strings.HasPrefix(r.name, w+"-")
+		}) {
 			continue
 		}
 		if err := r.measure(ctx); errors.Is(err, errMissing) {

@@ -22,6 +22,8 @@ type process struct {
 type measured struct {
 	wall, cpu time.Duration
 	rss       int64 // bytes
+	files     int64 // that the mirror served meanwhile, where there is one
+	served    int64 // bytes of them
 	out       string
 }
 
@@ -45,12 +47,14 @@ func (p process) run(ctx context.Context) (measured, error) {
 
 // series is what came of several runs of one thing.
 type series struct {
-	walls, cpus []time.Duration
-	rss         int64
+	walls, cpus   []time.Duration
+	rss           int64
+	files, served int64
 }
 
 func (s *series) add(m measured) {
 	s.walls, s.cpus, s.rss = append(s.walls, m.wall), append(s.cpus, m.cpu), max(s.rss, m.rss)
+	s.files, s.served = m.files, m.served // the same each time
 }
 
 func (s *series) String() string {
