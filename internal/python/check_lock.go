@@ -24,6 +24,22 @@ func checkLock(l *uv.Lock) error {
 	for i := range l.Packages {
 		c.byName[l.Packages[i].Name]++
 	}
+	if l.RequiresPython == "" {
+		return diag.Inputf("bad-file", "`requires-python` is missing").At(l.At["requires-python"]).Hint("lock again: `uv lock`")
+	}
+	if _, err := pep440.ParseSpecifiers(l.RequiresPython); err != nil {
+		return diag.Inputf("bad-file", "%v", err).At(l.At["requires-python"])
+	}
+	for _, list := range []struct {
+		key     string
+		markers []string
+	}{{"resolution-markers", l.ResolutionMarkers}, {"supported-markers", l.SupportedMarkers}} {
+		for _, m := range list.markers {
+			if why := c.marker(m); why != "" {
+				return diag.Inputf("bad-file", "%s", why).At(l.At[list.key])
+			}
+		}
+	}
 	for i := range l.Packages {
 		if err := c.pkg(&l.Packages[i]); err != nil {
 			return err

@@ -83,10 +83,10 @@ func SelectPylock(l *pylock.Lock, r Request) ([]Selected, error) {
 	}
 	env = env.With(normalised(r.Extras)...)
 	env.Groups = normalised(slices.Concat(l.DefaultGroups, r.Groups))
-	if err := checkPython(&uv.Lock{File: l.File, RequiresPython: l.RequiresPython}, r.Python); err != nil {
+	if err := checkPython(l.RequiresPython, l.At["requires-python"], r.Python); err != nil {
 		return nil, err
 	}
-	if err := checkEnvironments(l, env, r); err != nil {
+	if err := checkEnvironments(l.Environments, l.At["environments"], env, r); err != nil {
 		return nil, err
 	}
 	var wanted []*uv.Package
@@ -125,10 +125,10 @@ func normalised(names []string) []string {
 	return out
 }
 
-func checkEnvironments(l *pylock.Lock, env pep508.Environment, r Request) error {
-	for _, text := range l.Environments {
+// checkEnvironments refuses a lock that was made for other platforms only.
+func checkEnvironments(markers []string, at diag.Position, env pep508.Environment, r Request) error {
+	for _, text := range markers {
 		m, err := pep508.ParseMarker(text)
-		at := diag.Position{File: l.File, Key: "environments"}
 		if err != nil {
 			return diag.Inputf("bad-file", "%v", err).At(at)
 		}
@@ -136,11 +136,10 @@ func checkEnvironments(l *pylock.Lock, env pep508.Environment, r Request) error 
 			return nil
 		}
 	}
-	if len(l.Environments) == 0 {
+	if len(markers) == 0 {
 		return nil
 	}
-	return diag.Inputf("bad-request", "the lock is not for Python %s on %s", r.Python, r.Platform).
-		At(diag.Position{File: l.File, Key: "environments"}).Hint("it is for: %s", strings.Join(l.Environments, "; "))
+	return diag.Inputf("bad-request", "the lock is not for Python %s on %s", r.Python, r.Platform).At(at).Hint("it is for: %s", strings.Join(markers, "; "))
 }
 
 func checkPackagePython(p *pylock.Package, full string) error {
@@ -174,6 +173,11 @@ func chooseAll(packages []*uv.Package, r Request) ([]Selected, error) {
 			}
 			if err := checkWheel(p, v, sel.Wheel); err != nil {
 				return nil, err
+			}
+		}
+		if sel.Wheel != nil {
+			if name, err := wheel.ParseFileName(sel.Wheel.Name); err != nil || name.Name != p.Name {
+				return nil, diag.Inputf("bad-file", "`%s` is no wheel of `%s`", sel.Wheel.Name, p.Name).At(sel.Wheel.Pos)
 			}
 		}
 		out = append(out, sel)

@@ -51,7 +51,7 @@ func checkContentHash(l *poetry.Lock, manifest []byte) error {
 		}
 	}
 	return diag.Inputf("lock-stale", "the lock does not fit pyproject.toml: its dependencies, extras, groups or sources have changed").
-		At(diag.Position{File: l.File, Key: "metadata.content-hash"}).
+		At(l.At["content-hash"]).
 		With("the lock was made for "+l.ContentHash, "pyproject.toml has "+now).Hint("lock again: `poetry lock`")
 }
 
@@ -145,7 +145,7 @@ func checkRanges(l *poetry.Lock, full string) error {
 	if err != nil {
 		return err
 	}
-	at := diag.Position{File: l.File, Key: "metadata.python-versions"}
+	at := l.At["python-versions"]
 	for _, text := range poetry.Ranges(l.PythonVersions) {
 		spec, err := pep440.ParseSpecifiers(text)
 		if err != nil {
@@ -155,7 +155,7 @@ func checkRanges(l *poetry.Lock, full string) error {
 			return nil
 		}
 	}
-	return diag.Inputf("python-version", "the lock is for Python %s, but the root has Python %s", l.PythonVersions, full).At(at)
+	return diag.Inputf("python-version", "the lock is for Python %s, but the root has Python %s", l.PythonVersions, full).At(at).Hint(otherPython)
 }
 
 // archive is what direct_url.json says of an archive: Poetry tells its hash, uv does not.

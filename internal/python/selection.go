@@ -44,7 +44,10 @@ func Select(l *uv.Lock, r Request) ([]Selected, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPython(l, r.Python); err != nil {
+	if err := checkPython(l.RequiresPython, l.At["requires-python"], r.Python); err != nil {
+		return nil, err
+	}
+	if err := checkEnvironments(l.SupportedMarkers, l.At["supported-markers"], env, r); err != nil {
 		return nil, err
 	}
 	s := &selection{lock: l, env: env, byName: map[string][]*uv.Package{}, need: map[*uv.Package]map[string]bool{}}
@@ -106,18 +109,20 @@ func (s *selection) narrow(only []string) error {
 	return s.run()
 }
 
-func checkPython(l *uv.Lock, full string) error {
-	spec, err := pep440.ParseSpecifiers(l.RequiresPython)
+// otherPython is what to do where a lock and a root do not agree on Python.
+const otherPython = "give the recipe's root a Python that fits (`python.minor` says what the source asks for), or lock again for this one"
+
+func checkPython(requires string, at diag.Position, full string) error {
+	spec, err := pep440.ParseSpecifiers(requires)
 	if err != nil {
-		return diag.Inputf("bad-file", "%v", err).At(diag.Position{File: l.File, Key: "requires-python"})
+		return diag.Inputf("bad-file", "%v", err).At(at)
 	}
 	v, err := pep440.Parse(full)
 	if err != nil {
 		return err
 	}
 	if !spec.Match(v) {
-		return diag.Inputf("python-version", "the lock is for Python %s, but the root has Python %s", l.RequiresPython, full).
-			At(diag.Position{File: l.File, Key: "requires-python"})
+		return diag.Inputf("python-version", "the lock is for Python %s, but the root has Python %s", requires, full).At(at).Hint(otherPython)
 	}
 	return nil
 }
@@ -357,11 +362,23 @@ func choose(p *uv.Package, ranks wheel.Ranks, r Request) (*uv.File, error) {
 	case p.Sdist != nil:
 		return nil, nil
 	}
-	what := fmt.Sprintf("`%s` %s has no wheel for Python %s on %s and no sdist", p.Name, p.Version, r.Python, r.Platform)
 	if source {
-		what = fmt.Sprintf("`%s` %s is to be built from source, but the lock has no sdist of it", p.Name, p.Version)
+		return nil, diag.Inputf("no-artifact", "`%s` %s is to be built from source, but the lock has no sdist of it", p.Name, p.Version).At(p.Pos)
 	}
-	return nil, diag.Inputf("no-artifact", "%s", what).At(p.Pos)
+	return nil, errNoWheel(p, r)
+}
+
+// errNoWheel names some of the wheels that there are.
+func errNoWheel(p *uv.Package, r Request) error {
+	problem := diag.Inputf("no-artifact", "`%s` %s has no wheel for Python %s on %s and no sdist", p.Name, p.Version, r.Python, r.Platform).At(p.Pos)
+	for i, f := range p.Wheels {
+		if i == 4 && len(p.Wheels) > 5 {
+			problem.With(fmt.Sprintf("and %d more", len(p.Wheels)-i))
+			break
+		}
+		problem.With("it has " + f.Name)
+	}
+	return problem.Hint("lock a version that has one, or give the dependency a marker for the platforms that it is for")
 }
 
 func errNoBuild(p *uv.Package) error {

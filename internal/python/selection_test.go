@@ -115,7 +115,7 @@ func TestSelect(t *testing.T) {
 		{"both of a conflict", Request{Python: "3.14.8", Platform: arm, Extras: []string{"cpu", "gpu"}}, "error: uv.lock: `conflicts`: extra `cpu` and extra `gpu` exclude one another"},
 		{"no sdist", Request{Python: "3.14.8", Platform: arm, NoBinary: []string{"num"}}, "`num` 2.0 is to be built from source, but the lock has no sdist of it"},
 		{"no wheel", Request{Python: "3.15.0", Platform: amd}, "`speed` 1 has no wheel for Python 3.15.0 on linux/amd64 and no sdist"},
-		{"wrong Python", Request{Python: "3.12.1", Platform: amd}, "error: uv.lock: `requires-python`: the lock is for Python >=3.13, but the root has Python 3.12.1"},
+		{"wrong Python", Request{Python: "3.12.1", Platform: amd}, "error: uv.lock:3:19: `requires-python`: the lock is for Python >=3.13, but the root has Python 3.12.1"},
 		{"unknown extra", Request{Python: "3.14.8", Platform: amd, Extras: []string{"x"}}, "`package.root`: `root` has no extra `x`"},
 		{"unknown group", Request{Python: "3.14.8", Platform: amd, Groups: []string{"x"}}, "`root` has no dependency group `x`"},
 		{"not a platform", Request{Python: "3.14.8", Platform: platform.Platform{OS: "darwin", Arch: "arm64"}}, "error: python: platform darwin/arm64 is not supported"},
@@ -138,7 +138,7 @@ func TestSelectBadLocks(t *testing.T) {
 		{"bad marker", root("{ name = \"ghost\", marker = \"x\" }"), "error: uv.lock:9:5: `package.root.dependencies`: marker of `ghost`: \"x\": want a variable of PEP 508 or a quoted text at character 1"},
 		{"ambiguous", root("{ name = \"a\" }") + registry("a", "1", "a-1.zip") + registry("a", "2", "a-2.zip"), "error: uv.lock:9:5: `package.root.dependencies`: the lock has 2 packages that `a` could mean"},
 		{"two versions", root("{ name = \"a\", version = \"1\" }, { name = \"a\", version = \"2\" }") + registry("a", "1", "a-1.zip") + registry("a", "2", "a-2.zip"), "two versions of `a` are wanted at once, 1 and 2"},
-		{"bad python", strings.Replace(root(""), ">=3.13", "newest", 1), "error: uv.lock: `requires-python`: version specifier \"newest\" has no operator"},
+		{"bad python", strings.Replace(root(""), ">=3.13", "newest", 1), "error: uv.lock:3:19: `requires-python`: version specifier \"newest\" has no operator"},
 	} {
 		if got := choice(t, tc.lock, Request{Python: "3.14.8", Platform: platform.Platform{OS: "linux", Arch: "amd64"}}); !strings.Contains(got, tc.want) {
 			t.Errorf("%s:\ngot  %s\nwant %s", tc.name, got, tc.want)

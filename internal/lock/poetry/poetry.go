@@ -10,7 +10,6 @@ import (
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/lock/tomldoc"
 	"hewn.example/hewn/internal/lock/uv"
-	"hewn.example/hewn/internal/source"
 )
 
 // Version is the lock format that Read knows, which Poetry 2 writes. What Poetry 1 wrote (up to 2.0) does not say which
@@ -22,11 +21,12 @@ const Main = "main"
 
 // Lock is a whole poetry.lock. It has no graph to walk: a package is wanted if a group and the marker for it say so.
 type Lock struct {
-	File           string   // for positions
-	Poetry         string   // the version that wrote the lock: "2.1.3"; empty: it does not say
-	PythonVersions string   // in Poetry's own notation; see Range
-	ContentHash    string   // of what matters of pyproject.toml; see ContentHash
-	Extras         []string // of the project
+	File           string                   // for positions
+	At             map[string]diag.Position // of PythonVersions and ContentHash, by their keys
+	Poetry         string                   // the version that wrote the lock: "2.1.3"; empty: it does not say
+	PythonVersions string                   // in Poetry's own notation; see Range
+	ContentHash    string                   // of what matters of pyproject.toml; see ContentHash
+	Extras         []string                 // of the project
 	Packages       []Package
 }
 
@@ -60,6 +60,7 @@ func Read(file string, data []byte) (*Lock, error) {
 	if problem := checkVersion(m); problem != nil {
 		return nil, problem
 	}
+	l.At = m.Positions("python-versions", "content-hash")
 	l.PythonVersions, l.ContentHash = m.Need("python-versions"), m.Need("content-hash")
 	if extras, ok := c.Sub("extras"); ok {
 		l.Extras = extras.Table().Keys()
@@ -117,10 +118,7 @@ func checkVersion(m tomldoc.Cursor) error {
 
 func readPackage(c tomldoc.Cursor) Package {
 	var p Package
-	p.Name = normalise(c.Need("name"))
-	if p.Name != "" && !uv.Normalised(p.Name) {
-		c.Fail("name", "%q is no name of a package", p.Name)
-	}
+	p.Name = uv.Name(c)
 	c = c.Named("package." + p.Name)
 	p.Pos, p.Version = c.Position(""), c.Need("version")
 	if p.Groups = c.Texts("groups"); len(p.Groups) == 0 {
@@ -197,39 +195,11 @@ func readFile(c tomldoc.Cursor, p *Package) {
 	if p.Source.Kind == uv.URL || p.Source.Kind == uv.Path {
 		f.URL = p.Source.Location
 	}
-	sum, err := source.ParseIntegrity(c.Need("hash"))
-	if err != nil {
-		c.Fail("hash", "%v", err)
-	}
-	if a := sum.Algorithm(); c.OK() && a != source.SHA256 && a != source.SHA512 {
-		c.Fail("hash", "a hash of kind %s is not accepted for `%s`, want sha256", a, f.Name)
-	}
-	f.Integrity = sum
+	f.Integrity = uv.Hash(c, "hash", c.Need("hash"), f.Name)
 	switch {
 	case strings.HasSuffix(f.Name, ".whl"):
 		p.Wheels = append(p.Wheels, f)
 	case p.Sdist == nil || strings.HasSuffix(f.Name, ".tar.gz"):
 		p.Sdist = &f
 	}
-}
-
-// normalise gives a name the form of PEP 503; Poetry writes it as the project spells it.
-func normalise(name string) string {
-	var b strings.Builder
-	dash := false
-	for _, c := range strings.ToLower(name) {
-		if c == '-' || c == '_' || c == '.' {
-			dash = true
-			continue
-		}
-		if dash {
-			b.WriteByte('-')
-		}
-		dash = false
-		b.WriteRune(c)
-	}
-	if dash {
-		b.WriteByte('-')
-	}
-	return b.String()
 }

@@ -17,12 +17,13 @@ const Version = "1"
 
 // Lock is a whole pylock.toml. It has no graph: a package is wanted if its marker holds.
 type Lock struct {
-	File           string   // for positions
-	RequiresPython string   // a PEP 440 specifier
-	Environments   []string // markers, one of which must hold; empty: any environment
-	Extras         []string // that may be asked for
-	Groups         []string // that may be asked for
-	DefaultGroups  []string // that are on without being asked for
+	File           string                   // for positions
+	At             map[string]diag.Position // of RequiresPython and Environments, by their keys
+	RequiresPython string                   // a PEP 440 specifier
+	Environments   []string                 // markers, one of which must hold; empty: any environment
+	Extras         []string                 // that may be asked for
+	Groups         []string                 // that may be asked for
+	DefaultGroups  []string                 // that are on without being asked for
 	Packages       []Package
 }
 
@@ -49,7 +50,7 @@ func Read(file string, data []byte) (*Lock, error) {
 		return nil, p.Hint("lock again with a tool that writes version %s.0, or use a newer hewn", Version)
 	}
 	l := &Lock{
-		File: file, RequiresPython: c.Text("requires-python"), Environments: c.Texts("environments"), Extras: c.Texts("extras"),
+		File: file, At: c.Positions("requires-python", "environments"), RequiresPython: c.Text("requires-python"), Environments: c.Texts("environments"), Extras: c.Texts("extras"),
 		Groups: c.Texts("dependency-groups"), DefaultGroups: c.Texts("default-groups"),
 	}
 	c.Each("packages", func(c tomldoc.Cursor) { l.Packages = append(l.Packages, readPackage(c)) })
@@ -61,10 +62,7 @@ func Read(file string, data []byte) (*Lock, error) {
 
 func readPackage(c tomldoc.Cursor) Package {
 	p := Package{Marker: c.Text("marker"), RequiresPython: c.Text("requires-python")}
-	p.Name, p.Version = c.Need("name"), c.Text("version")
-	if p.Name != "" && !uv.Normalised(p.Name) {
-		c.Fail("name", "package name %q is not normalised", p.Name)
-	}
+	p.Name, p.Version = uv.Name(c), c.Text("version")
 	c = c.Named("packages." + p.Name)
 	p.Pos = c.Position("")
 	found := 0
@@ -173,11 +171,7 @@ func integrity(c tomldoc.Cursor, name string) (sum source.Integrity) {
 		if text == "" {
 			continue
 		}
-		sum, err := source.ParseIntegrity(alg + ":" + strings.ToLower(text))
-		if err != nil {
-			h.Fail(alg, "%v", err)
-		}
-		return sum
+		return uv.Hash(h, alg, alg+":"+strings.ToLower(text), name)
 	}
 	h.Fail("", "`%s` has no hash of a kind that is accepted (it has %s), want sha256", name, strings.Join(h.Table().Keys(), ", "))
 	return sum

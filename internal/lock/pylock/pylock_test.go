@@ -70,7 +70,7 @@ func TestRefusals(t *testing.T) {
 		{"newer", "lock-version = \"2.1\"\n", "pylock.toml:1:16: `lock-version`: lock format version \"2.1\" is not known, only 1 is"},
 		{"no source", head, "pylock.toml:2:3: `packages.a`: package `a` must come from one of"},
 		{"two sources", head + "directory = { path = \"a\" }\nwheels = []\n", "must come from one of"},
-		{"bad name", "lock-version = \"1.0\"\n[[packages]]\nname = \"A_b\"\n", "pylock.toml:3:8: `packages.name`: package name \"A_b\" is not normalised"},
+		{"bad name", "lock-version = \"1.0\"\n[[packages]]\nname = \"../a\"\n", "pylock.toml:3:8: `packages.name`: \"../a\" is no name of a package"},
 		{"no hashes", head + "archive = { url = \"https://files.example/a-1.tar.gz\" }\n", "`a-1.tar.gz` has no `hashes`"},
 		{"weak hash", head + "archive = { url = \"https://files.example/a-1.tar.gz\", hashes = { md5 = \"00\" } }\n", "(it has md5), want sha256"},
 		{"short hash", head + "archive = { url = \"https://files.example/a-1.tar.gz\", hashes = { sha256 = \"00\" } }\n", "pylock.toml:5:"},

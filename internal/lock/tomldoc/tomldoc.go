@@ -179,7 +179,26 @@ func (d *Doc) syntax(data []byte, err error) error {
 			off = o
 		}
 	}
-	return diag.Inputf("bad-file", "is not TOML: %s", text).At(d.position(off, ""))
+	p := diag.Inputf("bad-file", "is not TOML: %s", text).At(d.position(off, ""))
+	if d.conflict(data, p.Pos.Line) {
+		p.What = "is not TOML: a merge left a conflict here"
+		return p.Hint("take one side of the file, then lock again with its tool")
+	}
+	return p
+}
+
+// conflict says that a line is one of the marks that a merge leaves.
+func (d *Doc) conflict(data []byte, line int) bool {
+	start := 0
+	if line > 1 && line-2 < len(d.nl) {
+		start = d.nl[line-2] + 1
+	}
+	for _, mark := range [...]string{"<<<<<<<", "|||||||", "=======", ">>>>>>>"} {
+		if bytes.HasPrefix(data[start:], []byte(mark)) {
+			return true
+		}
+	}
+	return false
 }
 
 // builder turns the parser's expressions into tables.
@@ -353,6 +372,16 @@ func (c Cursor) Fail(key, format string, args ...any) {
 	*c.err = c.doc.Refuse(v, c.Key(key), format, args...)
 }
 
+// FailHint is Fail with what to do next.
+func (c Cursor) FailHint(hint, key, format string, args ...any) {
+	was := c.OK()
+	c.Fail(key, format, args...)
+	var p *diag.Problem
+	if was && errors.As(*c.err, &p) {
+		*c.err = p.Hint("%s", hint)
+	}
+}
+
 // OK says that nothing was wrong so far.
 func (c Cursor) OK() bool { return *c.err == nil }
 
@@ -362,6 +391,15 @@ func (c Cursor) Position(key string) diag.Position {
 		return c.doc.At(v, c.Key(key))
 	}
 	return c.doc.At(c.t.Value(), c.Key(key))
+}
+
+// Positions are the positions of some keys, also of those that are not there.
+func (c Cursor) Positions(keys ...string) map[string]diag.Position {
+	out := make(map[string]diag.Position, len(keys))
+	for _, k := range keys {
+		out[k] = c.Position(k)
+	}
+	return out
 }
 
 func (c Cursor) get(key string, want Kind) (Value, bool) {

@@ -120,6 +120,11 @@ func TestRefusals(t *testing.T) {
 		"a = \"x":              "f:1:6: is not TOML",
 		"\n\nb = ":             "f:3:4: is not TOML",
 		"= 1":                  "f:1:1: is not TOML",
+
+		"a = 1\n<<<<<<< HEAD\nb = 1\n":       "f:2:1: is not TOML: a merge left a conflict here",
+		"<<<<<<< HEAD\n":                     "f:1:1: is not TOML: a merge left a conflict here",
+		"a = [\n  1,\n=======\n  2,\n]\n":    "f:3:1: is not TOML: a merge left a conflict here",
+		"a = 1\n>>>>>>> theirs\nb = [\n 1\n": "f:2:1: is not TOML: a merge left a conflict here",
 	} {
 		_, err := Parse("f", []byte(in))
 		var p *diag.Problem

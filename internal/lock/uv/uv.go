@@ -18,10 +18,12 @@ const Version = 1
 
 // Lock is a whole uv.lock.
 type Lock struct {
-	File              string // for positions
+	File              string                   // for positions
+	At                map[string]diag.Position // of RequiresPython and the markers, by their keys
 	Revision          int
 	RequiresPython    string     // a PEP 440 specifier
 	ResolutionMarkers []string   // the forks of the resolution, each a marker; empty: one resolution for all
+	SupportedMarkers  []string   // the platforms that it was made for; empty: all
 	Conflicts         [][]Choice // each a set of extras or groups of which at most one may be chosen
 	Members           []string   // names of the workspace's packages; empty where the root package is alone
 	Packages          []Package  // in the order of the file: by name, then version
@@ -140,14 +142,15 @@ func Read(file string, data []byte) (*Lock, error) {
 		return nil, err
 	}
 	c := doc.Cursor(&err)
-	l := &Lock{File: file}
+	l := &Lock{File: file, At: c.Positions("requires-python", "resolution-markers", "supported-markers")}
 	if v := c.Number("version"); c.OK() && v != Version {
 		return nil, unknownVersion(c, v)
 	}
 	l.Revision = int(c.Number("revision"))
 	l.RequiresPython = c.Text("requires-python")
 	l.ResolutionMarkers = c.Texts("resolution-markers")
-	l.Conflicts = conflicts(doc, c)
+	l.SupportedMarkers = c.Texts("supported-markers")
+	l.Conflicts = conflicts(c)
 	if m, ok := c.Sub("manifest"); ok {
 		l.Members = m.Texts("members")
 	}
@@ -184,17 +187,24 @@ func unknownVersion(c tomldoc.Cursor, v int64) error {
 }
 
 // conflicts reads the list of lists, which no Cursor method covers.
-func conflicts(doc *tomldoc.Doc, c tomldoc.Cursor) [][]Choice {
+func conflicts(c tomldoc.Cursor) [][]Choice {
 	v, ok := c.Table().Get("conflicts")
 	if !ok {
 		return nil
 	}
+	const want = "must be a list of lists of tables"
+	if v.Kind != tomldoc.List {
+		c.Fail("conflicts", want)
+	}
 	var out [][]Choice
 	for _, set := range v.Items {
 		var choices []Choice
+		if set.Kind != tomldoc.List {
+			c.Fail("conflicts", want)
+		}
 		for _, item := range set.Items {
 			if item.Kind != tomldoc.Object {
-				c.Fail("conflicts", "must be a list of lists of tables")
+				c.Fail("conflicts", want)
 				return nil
 			}
 			text := func(key string) string {
@@ -209,10 +219,7 @@ func conflicts(doc *tomldoc.Doc, c tomldoc.Cursor) [][]Choice {
 }
 
 func readPackage(c tomldoc.Cursor) Package {
-	p := Package{Name: c.Need("name")}
-	if p.Name != "" && !Normalised(p.Name) {
-		c.Fail("name", "package name %q is not normalised", p.Name)
-	}
+	p := Package{Name: Name(c)}
 	c = c.Named("package." + p.Name)
 	p.Pos = c.Position("")
 	p.Version = c.Text("version")
@@ -259,11 +266,45 @@ func requirements(c tomldoc.Cursor, key string) []Requirement {
 }
 
 func readRequirement(c tomldoc.Cursor) Requirement {
-	r := Requirement{Name: c.Need("name"), Extras: c.Texts("extras"), Specifier: c.Text("specifier"), Marker: c.Text("marker"), Pos: c.Position("")}
+	r := Requirement{Name: Name(c), Extras: c.Texts("extras"), Specifier: c.Text("specifier"), Marker: c.Text("marker"), Pos: c.Position("")}
 	for _, k := range kinds[1:] { // all but the registry
 		r.Sourced = r.Sourced || c.Has(string(k))
 	}
 	return r
+}
+
+// Name reads the name of a package, in whatever spelling.
+func Name(c tomldoc.Cursor) string {
+	text := c.Need("name")
+	n := Normalise(text)
+	if !Normalised(n) {
+		c.Fail("name", "%q is no name of a package", text)
+	}
+	return n
+}
+
+// Normalise gives a name the form of PEP 503.
+func Normalise(name string) string {
+	if Normalised(name) {
+		return name
+	}
+	var b strings.Builder
+	dash := false
+	for _, c := range strings.ToLower(name) {
+		if c == '-' || c == '_' || c == '.' {
+			dash = true
+			continue
+		}
+		if dash {
+			b.WriteByte('-')
+		}
+		dash = false
+		b.WriteRune(c)
+	}
+	if dash {
+		b.WriteByte('-')
+	}
+	return b.String()
 }
 
 // Normalised says that a name has the form of PEP 503 that locks write; it ends up in paths and URLs.
@@ -339,7 +380,7 @@ func lists(c tomldoc.Cursor, key string) map[string][]Dependency {
 func dependencies(c tomldoc.Cursor, key string) []Dependency {
 	var out []Dependency
 	c.Each(key, func(c tomldoc.Cursor) {
-		d := Dependency{Name: c.Need("name"), Version: c.Text("version"), Marker: c.Text("marker"), Extras: c.Texts("extra"), Pos: c.Position("")}
+		d := Dependency{Name: Name(c), Version: c.Text("version"), Marker: c.Text("marker"), Extras: c.Texts("extra"), Pos: c.Position("")}
 		if s, ok := c.Sub("source"); ok {
 			d.Source = readSource(s, false)
 		}
@@ -371,18 +412,26 @@ func readFile(c tomldoc.Cursor, s Source) File {
 		return f
 	}
 	if hash == "" {
-		c.Fail("", "`%s` has no `hash`, so that nothing says which bytes are meant", f.Name)
+		c.FailHint("the index that was locked from gives no hashes: lock from one that does, or put the files into the source, as `path` or as a directory of files",
+			"", "`%s` has no `hash`, so that nothing says which bytes are meant", f.Name)
 		return f
 	}
-	sum, err := source.ParseIntegrity(hash)
-	if err != nil {
-		c.Fail("hash", "%v", err)
-	}
-	if a := sum.Algorithm(); c.OK() && a != source.SHA256 && a != source.SHA512 {
-		c.Fail("hash", "a hash of kind %s is not accepted for `%s`, want sha256", a, f.Name)
-	}
-	f.Integrity = sum
+	f.Integrity = Hash(c, "hash", hash, f.Name)
 	return f
+}
+
+// Hash reads the hash of a file, of a kind that nobody can forge.
+func Hash(c tomldoc.Cursor, key, text, file string) source.Integrity {
+	alg, _, ok := strings.Cut(text, ":")
+	if a := source.Algorithm(alg); ok && a != source.SHA256 && a != source.SHA512 {
+		c.Fail(key, "a hash of kind %s is not accepted for `%s`, want sha256", alg, file)
+		return source.Integrity{}
+	}
+	sum, err := source.ParseIntegrity(text)
+	if err != nil {
+		c.Fail(key, "%v", err)
+	}
+	return sum
 }
 
 // LastName is the last name of a URL's or path's path, unescaped.

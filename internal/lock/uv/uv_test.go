@@ -115,7 +115,7 @@ func TestRefusals(t *testing.T) {
 		{"version", "version = 2\n", "uv.lock:1:11: `version`: lock format version 2 is not known, only 1 is"},
 		{"version text", "version = \"1\"\n", "uv.lock:1:11: `version`: must be a number, but is a string"},
 		{"no name", "version = 1\n[[package]]\nversion = \"1\"\n", "uv.lock:2:3: `package.name`: `name` is missing"},
-		{"bad name", "version = 1\n[[package]]\nname = \"../a\"\n", "uv.lock:3:8: `package.name`: package name \"../a\" is not normalised"},
+		{"bad name", "version = 1\n[[package]]\nname = \"../a\"\n", "uv.lock:3:8: `package.name`: \"../a\" is no name of a package"},
 		{"no source", "version = 1\n[[package]]\nname = \"a\"\n", "uv.lock:2:3: `package.a.source`: package `a` has no `source`"},
 		{"odd source", "version = 1\n[[package]]\nname = \"a\"\nsource = { ipfs = \"x\" }\n", "uv.lock:4:10: `package.a.source`: the source is of a kind that is not known (it has ipfs)"},
 		{"no commit", "version = 1\n[[package]]\nname = \"a\"\nsource = { git = \"https://git.example/a?rev=v1\" }\n", "must be a commit of 40 hex digits"},
