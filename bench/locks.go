@@ -33,7 +33,7 @@ type lockRow struct {
 var lockRows = []lockRow{
 	{"locks-python", (*locks).pythonRows}, {"locks-node", (*locks).nodeRows}, {"locks-go", (*locks).goRows}, {"locks-rust", (*locks).rustRows},
 	{"locks-fetch-python", (*locks).fetchPython}, {"locks-fetch-npm", (*locks).fetchNpm}, {"locks-fetch-go", (*locks).fetchGo}, {"locks-fetch-rust", (*locks).fetchRust},
-	{"locks-whole", (*locks).wholeRows},
+	{"locks-unpack", (*locks).unpackRows}, {"locks-whole", (*locks).wholeRows},
 }
 
 // twin prepares, once, what all rows of locks need.
