@@ -98,10 +98,12 @@ func Build(ctx context.Context, ask *engine.Ask, o BuildOptions) (engine.Step, e
 	}
 	want, err := p.wantedGo()
 	b.split = err == nil && speaksCacheProg(want) && len(b.scope.imports) > 0 && len(p.dirs) == 1 && p.work == nil && !b.vendor
-	if err == nil && p.work != nil && !b.vendor {
-		b.workFile, err = p.workText(o.At, b.replacements())
+	if p.work != nil && !b.vendor {
+		if b.workFile, err = p.workText(o.At, b.replacements()); err != nil {
+			return engine.Step{}, err
+		}
 	}
-	return b.steps(), err
+	return b.steps(), nil
 }
 
 // otherThanVendor says whether GOFLAGS choose where modules come from, and not the vendor directory.

@@ -266,6 +266,7 @@ func TestBuildWhole(t *testing.T) {
 			p.src["go.mod"] += "replace github.com/Azure/x => ./internal/x\n"
 			p.src["internal/x/go.mod"], p.src["internal/x/sub/sub.go"] = "module github.com/Azure/x\n", "package sub\n"
 		},
+		"a workspace": func(p *project) { p.src["go.work"] = "go 1.25.0\n\ngodebug tlsmlkem=0\n\nuse .\n" },
 		"old Go": func(p *project) {
 			p.src["go.mod"] = strings.NewReplacer("1.25.0", "1.23.0", "go1.25.14", "go1.23.4").Replace(p.src["go.mod"])
 		},
@@ -292,7 +293,14 @@ func TestBuildErrors(t *testing.T) {
 		edit func(p *project, o *BuildOptions)
 		want string
 	}{
-		"no go.sum": {func(p *project, _ *BuildOptions) { delete(p.src, "go.sum") }, "cannot read `go.sum`"},
+		"no go.sum": {func(p *project, _ *BuildOptions) { delete(p.src, "go.sum") }, "go.mod:8: `github.com/Azure/x`: target it: cannot read `go.sum`"},
+		"a module twice in go.work": {func(p *project, _ *BuildOptions) {
+			p.src["go.work"], p.src["lib/go.mod"] = "go 1.25.0\n\nuse (\n\t.\n\t./lib\n)\n", p.src["go.mod"]
+		}, "go.work: `use ./lib`: target it: the module `goauthentik.io` stands in go.work twice: in `.` and in `lib`"},
+		"a go.work of nothing": {func(p *project, _ *BuildOptions) { p.src["go.work"] = "go 1.25.0\n" }, "go.work:1: target it: go.work uses no modules"},
+		"a go.work for more":   {func(p *project, _ *BuildOptions) { p.src["go.work"] = "go 1.25.0\nuse .\nuse ./none\n" }, "go.work: `use ./none`: target it: cannot read `none/go.mod`"},
+		"replaced from nowhere": {func(p *project, _ *BuildOptions) { p.src["go.work"] = "go 1.25.0\nuse .\nreplace x.example => ./x\n" },
+			"go.work:3: `replace x.example`: target it: module `x.example` is replaced by ./x, where there is no go.mod"},
 		"malformed": {func(p *project, _ *BuildOptions) { p.src["go.sum"] = "x\n" }, "go.sum:1"},
 		"no C compiler in the root": {func(p *project, o *BuildOptions) {
 			p.src["internal/web/c.go"] = "package web\n\nimport \"C\"\n"

@@ -62,18 +62,17 @@ func readProject(ctx context.Context, ask *engine.Ask, dir engine.Static, use pr
 // readRest follows the replace lines, and reads the sums.
 func (p *goProject) readRest(ctx context.Context, ask *engine.Ask, dir engine.Static) error {
 	for _, mod := range p.mods {
-		at := path.Dir(mod.File)
-		if err := p.replaced(ctx, ask, dir, at, mod.Replace); err != nil {
+		if err := p.replaced(ctx, ask, dir, mod.File, mod.Replace); err != nil {
 			return err
 		}
-		if err := p.readSums(ctx, ask, dir, path.Join(at, "go.sum")); err != nil {
+		if err := p.readSums(ctx, ask, dir, path.Join(path.Dir(mod.File), "go.sum")); err != nil {
 			return err
 		}
 	}
 	if p.work == nil {
 		return nil
 	}
-	if err := p.replaced(ctx, ask, dir, ".", p.work.Replace); err != nil {
+	if err := p.replaced(ctx, ask, dir, "go.work", p.work.Replace); err != nil {
 		return err
 	}
 	return p.readSums(ctx, ask, dir, "go.work.sum")
@@ -89,13 +88,16 @@ func (p *goProject) readWork(ctx context.Context, ask *engine.Ask, dir engine.St
 	}
 	for _, use := range p.work.Use {
 		at := path.Clean(use)
+		pos := diag.Position{File: "go.work", Key: "use " + use}
 		if outside(at) {
-			return diag.Inputf("go-outside", "the module `%s` lies outside of %s", use, dir.Label()).At(diag.Position{File: "go.work", Key: "use"})
+			return diag.Inputf("go-outside", "the module `%s` lies outside of %s", use, dir.Label()).At(pos).
+				Hint("let the source begin where go.work and all of its modules lie below, or build without it: env = {\"GOWORK\": \"off\"}")
 		}
 		file := path.Join(at, "go.mod")
 		b, err := ask.Read(ctx, dir, file)
 		if err != nil {
-			return diag.Inputf("lock-missing", "cannot read `%s`, which go.work uses", file).Because(err)
+			return diag.Inputf("lock-missing", "cannot read `%s`, which go.work uses", file).At(pos).Because(err).
+				Hint("run `go work edit -dropuse=%s`, or commit the module", use)
 		}
 		mod, err := gosum.ParseMod(file, b)
 		if err != nil {
@@ -105,8 +107,15 @@ func (p *goProject) readWork(ctx context.Context, ask *engine.Ask, dir engine.St
 			return diag.Inputf("go-version", "module `%s` wants Go %s, but go.work is for Go %s", mod.Path, mod.Go, p.work.Go).
 				At(diag.Position{File: "go.work", Key: "go"}).Hint("run `go work use`, and commit the result")
 		}
+		if other, twice := p.dirs[mod.Path]; twice {
+			return diag.Inputf("go-work", "the module `%s` stands in go.work twice: in `%s` and in `%s`", mod.Path, other, at).At(pos).
+				Hint("run `go work edit -dropuse=%s`", use)
+		}
 		p.mods = append(p.mods, mod)
 		p.dirs[mod.Path] = at
+	}
+	if len(p.mods) == 0 {
+		return diag.Inputf("go-work", "go.work uses no modules").At(diag.Position{File: "go.work", Line: 1}).Hint("run `go work use .`")
 	}
 	return nil
 }
@@ -114,13 +123,13 @@ func (p *goProject) readWork(ctx context.Context, ask *engine.Ask, dir engine.St
 func outside(p string) bool { return path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../") }
 
 // replaced finds the modules whose code lies in the source because a replace line says so.
-func (p *goProject) replaced(ctx context.Context, ask *engine.Ask, dir engine.Static, at string, list []gosum.Replace) error {
+func (p *goProject) replaced(ctx context.Context, ask *engine.Ask, dir engine.Static, file string, list []gosum.Replace) error {
 	for _, r := range list {
 		if !r.Local() || p.vendor != nil { // its code is in the vendor directory
 			continue
 		}
-		to := path.Join(at, r.New.Path)
-		pos := diag.Position{File: path.Join(at, "go.mod"), Key: "replace " + r.Old.Path}
+		to := path.Join(path.Dir(file), r.New.Path)
+		pos := diag.Position{File: file, Line: r.Line, Key: "replace " + r.Old.Path}
 		if outside(r.New.Path) && path.IsAbs(r.New.Path) || outside(to) {
 			return diag.Inputf("go-outside", "module `%s` is replaced by %s, which lies outside of %s", r.Old.Path, r.New.Path, dir.Label()).At(pos).
 				Hint("replace the module in the recipe: golang.build(…, replace = {%q: …})", r.Old.Path)
@@ -128,7 +137,8 @@ func (p *goProject) replaced(ctx context.Context, ask *engine.Ask, dir engine.St
 		if ok, err := ask.Exists(ctx, dir, path.Join(to, "go.mod")); err != nil {
 			return err
 		} else if !ok {
-			return diag.Inputf("go-replace", "module `%s` is replaced by %s, where there is no go.mod", r.Old.Path, r.New.Path).At(pos)
+			return diag.Inputf("go-replace", "module `%s` is replaced by %s, where there is no go.mod", r.Old.Path, r.New.Path).At(pos).
+				Hint("a directory that a generator makes is given in the recipe: golang.build(…, replace = {%q: …})", r.Old.Path)
 		}
 		p.dirs[r.Old.Path] = to
 	}
@@ -179,6 +189,7 @@ func (p *goProject) complete(dir engine.Static) error {
 		for _, r := range m.Require {
 			if _, local := p.dirs[r.Path]; !local {
 				return diag.Inputf("lock-missing", "cannot read `go.sum` of %s, which requires %s", dir.Label(), r.Path).
+					At(diag.Position{File: m.File, Line: r.Line, Key: r.Path}).
 					Hint("run `go mod tidy`, and commit the result")
 			}
 		}

@@ -2,6 +2,7 @@ package gosum
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/mod/modfile"
 
@@ -24,6 +25,9 @@ func ParseWork(file string, b []byte) (*Work, error) {
 	if err != nil {
 		return nil, malformed("go.work", file, err)
 	}
+	if err := conflict(file, f.Replace); err != nil {
+		return nil, err
+	}
 	w := &Work{Lines: linesOf(f.Go, f.Toolchain, f.Replace)}
 	for _, u := range f.Use {
 		w.Use = append(w.Use, u.Path)
@@ -38,8 +42,10 @@ func malformed(what, file string, err error) *diag.Problem {
 	p := diag.Inputf("lock-value", "malformed %s", what).At(diag.Position{File: file})
 	var list modfile.ErrorList
 	if errors.As(err, &list) && len(list) > 0 {
-		p.Pos.Line, p.Pos.Col = list[0].Pos.Line, list[0].Pos.LineRune
-		return p.Because(list[0].Err)
+		p.Pos.Line, p.Pos.Col, err = list[0].Pos.Line, list[0].Pos.LineRune, list[0].Err
+		if at := strings.LastIndex(err.Error(), " "); conflictMark(err.Error()[at+1:]) {
+			return p.Because(err).Hint("this is a conflict of a merge: keep the lines of both sides, remove the marks, and run `go mod tidy`")
+		}
 	}
-	return p.Because(err)
+	return p.Because(err).Hint("mend the line, or take the file from before the change")
 }
