@@ -25,7 +25,7 @@ func checkLock(l *uv.Lock) error {
 		c.byName[l.Packages[i].Name]++
 	}
 	if l.RequiresPython == "" {
-		return diag.Inputf("bad-file", "`requires-python` is missing").At(l.At["requires-python"]).Hint("lock again: `uv lock`")
+		return diag.Inputf("bad-file", "`requires-python` is missing").At(l.At["requires-python"]).Hint(lockAgain)
 	}
 	if _, err := pep440.ParseSpecifiers(l.RequiresPython); err != nil {
 		return diag.Inputf("bad-file", "%v", err).At(l.At["requires-python"])

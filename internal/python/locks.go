@@ -83,7 +83,7 @@ func SelectPylock(l *pylock.Lock, r Request) ([]Selected, error) {
 	}
 	env = env.With(normalised(r.Extras)...)
 	env.Groups = normalised(slices.Concat(l.DefaultGroups, r.Groups))
-	if err := checkPython(l.RequiresPython, l.At["requires-python"], r.Python); err != nil {
+	if err := checkPython("the lock", l.RequiresPython, l.At["requires-python"], r.Python); err != nil {
 		return nil, err
 	}
 	if err := checkEnvironments(l.Environments, l.At["environments"], env, r); err != nil {

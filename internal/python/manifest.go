@@ -18,6 +18,9 @@ import (
 // checkManifests refuses a lock that was made for other dependencies than those of the projects beside it: the root, the
 // members of the workspace and other directories.
 func (v *venv) checkManifests(ctx context.Context, l *uv.Lock) error {
+	if err := checkResolution(l, v.root); err != nil {
+		return err
+	}
 	for i := range l.Packages {
 		p := &l.Packages[i]
 		dir, err := inside(p.Source.Location, Selected{Package: p})
@@ -27,6 +30,15 @@ func (v *venv) checkManifests(ctx context.Context, l *uv.Lock) error {
 		project := v.root
 		if dir != "." {
 			if project, err = readProject(ctx, v.ask, v.Source, dir, ""); err != nil {
+				return err
+			}
+			if slices.Contains(l.Members, p.Name) { // what the root says of sources holds for members
+				project.tool.places = overlay(v.root.tool.places, project.tool.places)
+			}
+		}
+		if slices.Contains(l.Members, p.Name) || dir == "." {
+			at := diag.Position{File: path.Join(dir, "pyproject.toml"), Key: "project.requires-python"}
+			if err := checkPython("the project", project.requiresPython, at, v.Python); err != nil {
 				return err
 			}
 		}
@@ -61,6 +73,9 @@ func checkManifest(l *uv.Lock, locked *uv.Package, p project, env pep508.Environ
 				}
 			}
 		}
+		if locked.Source.Kind == uv.Virtual && p.tool.isPackage && locked.Source.Location != "." && slices.Contains(l.Members, locked.Name) {
+			notes = append(notes, fmt.Sprintf("%s makes `%s` a package, which the lock does not install", file, p.name))
+		}
 		for _, g := range groupNames(locked.RequiresGroups, p.groups) {
 			n, err := compareRequirements(locked.RequiresGroups[g], p.groups[g], file, "dependency-groups."+g, " in the group `"+g+"`")
 			if err != nil {
@@ -68,12 +83,30 @@ func checkManifest(l *uv.Lock, locked *uv.Package, p project, env pep508.Environ
 			}
 			notes = append(notes, n...)
 		}
+		if len(notes) == 0 && !slices.Contains(p.dynamic, "dependencies") && !slices.Contains(p.dynamic, "optional-dependencies") {
+			n, err := comparePlaces(locked, p, file)
+			if err != nil {
+				return err
+			}
+			notes = n
+		}
 	}
 	if len(notes) == 0 {
 		return nil
 	}
 	slices.Sort(notes)
-	return diag.Inputf("lock-stale", "the lock does not fit %s", file).At(locked.Pos).With(slices.Compact(notes)...).Hint("lock again: `uv lock`")
+	return diag.Inputf("lock-stale", "the lock does not fit %s", file).At(locked.Pos).With(slices.Compact(notes)...).Hint(lockAgain)
+}
+
+const lockAgain = "lock again: `uv lock`"
+
+func overlay(a, b map[string][]string) map[string][]string {
+	out := maps.Clone(a)
+	if out == nil {
+		return b
+	}
+	maps.Copy(out, b)
+	return out
 }
 
 func groupNames(locked map[string][]uv.Requirement, wanted map[string][]string) []string {
@@ -121,7 +154,7 @@ func compareHere(locked []uv.Requirement, p project, env pep508.Environment, fil
 func compareRequirements(locked []uv.Requirement, lines []string, file, key, where string) ([]string, error) {
 	known, sourced := map[string]bool{}, map[string]bool{}
 	for _, r := range locked {
-		if r.Sourced {
+		if r.Place != "" {
 			sourced[r.Name] = true
 		}
 	}

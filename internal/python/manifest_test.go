@@ -48,6 +48,7 @@ lint = [{ name = "u" }]
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l, err := uv.Read("uv.lock", []byte(lock))
+
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,6 +58,7 @@ lint = [{ name = "u" }]
 			if !strings.Contains(tc.dependencies, "-dependencies.more") {
 				tc.dependencies = strings.Replace(tc.dependencies, "]\n[dep", "]\noptional-dependencies.more = [\"b[x]\"]\n[dep", 1)
 			}
+			tc.dependencies += "[tool.uv.sources]\nC = { git = 'https://git.example/c' }\n"
 			p, err := parseProject("pyproject.toml", []byte("[project]\nname = \"app\"\ndependencies = ["+tc.dependencies))
 			if err != nil {
 				t.Fatal(err)
@@ -113,6 +115,83 @@ func TestCheckManifestOfExamples(t *testing.T) {
 	}
 }
 
+// TestCheckSettings changes what [tool.uv] says of where packages are from and which versions may be chosen. For each uv
+// refuses to install with `--locked`.
+func TestCheckSettings(t *testing.T) {
+	const lock = `version = 1
+requires-python = ">=3.11"
+[manifest]
+constraints = [{ name = "c", specifier = "<3" }]
+overrides = [{ name = "o", specifier = "==1.0" }]
+[[package]]
+name = "app"
+source = { virtual = "." }
+[package.metadata]
+requires-dist = [
+  { name = "a" },
+  { name = "g", git = "https://git.example/g?tag=v1" },
+  { name = "i", index = "https://own.example/simple" },
+  { name = "l", marker = "sys_platform == 'linux'", url = "https://files.example/l-1.zip" },
+  { name = "l", marker = "sys_platform != 'linux'" },
+  { name = "m", editable = "packages/m" },
+  { name = "p", directory = "vendor/p" },
+  { name = "u", url = "https://files.example/u-1.zip" },
+]
+`
+	const manifest = `[project]
+name = "app"
+requires-python = ">=3.11"
+dependencies = ["a", "g", "i", "l", "m", "p", "u @ https://files.example/u-1.zip"]
+[tool.uv]
+constraint-dependencies = ["C<3"]
+override-dependencies = ["o==1.0"]
+[tool.uv.sources]
+G = { git = "https://git.example/g", tag = "v1" }
+i = { index = "own" }
+l = [{ url = "https://files.example/l-1.zip", marker = "sys_platform == 'linux'" }]
+m = { workspace = true }
+p = { path = "vendor/p" }
+`
+	for _, tc := range []struct{ name, old, new, want string }{
+		{"as locked", "", "", ""},
+		{"from elsewhere", "[tool.uv.sources]\n", "[tool.uv.sources]\na = { path = 'a' }\n", "pyproject.toml takes `a` from path a, the lock from an index"},
+		{"from an index", "p = { path = \"vendor/p\" }", "", "pyproject.toml takes `p` from an index, the lock from path vendor/p"},
+		{"moved", "vendor/p", "vendor/q", "pyproject.toml takes `p` from path vendor/q, the lock from path vendor/p"},
+		{"another tag", `tag = "v1"`, `tag = "v2"`, "pyproject.toml takes `g` from git v2, the lock from git v1"},
+		{"git for a URL", "u @ https://files.example/u-1.zip", "u @ git+https://git@git.example/u@main", "pyproject.toml takes `u` from git main, the lock from url u-1.zip"},
+		{"out of the workspace", "m = { workspace = true }", "m = { url = 'https://files.example/m-2.zip' }", "pyproject.toml takes `m` from url m-2.zip, the lock from path packages/m"},
+		{"for an extra only", `tag = "v1"`, `tag = "v2", extra = "x"`, ""},
+		{"constraint", "C<3", "C<4", "pyproject.toml asks for `c <4` in `constraint-dependencies`, which the lock does not know"},
+		{"constraint gone", `"C<3"`, "", "the lock was made for `c <3` in `constraint-dependencies`, which pyproject.toml does not ask for"},
+		{"override", "o==1.0", "o==2.0", "pyproject.toml asks for `o ==2.0` in `override-dependencies`, which the lock does not know"},
+		{"override of a form of tomorrow", `"o==1.0"`, `{ name = "o" }`, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, err := uv.Read("uv.lock", []byte(lock))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Replace(manifest, tc.old, tc.new, 1)
+			if text == manifest && tc.old != "" {
+				t.Fatalf("%q is not there", tc.old)
+			}
+			p, err := parseProject("pyproject.toml", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err = checkResolution(l, p); err == nil {
+				err = checkManifest(l, l.Root(), p, testEnvironment(t))
+			}
+			if tc.want == "" && err == nil {
+				return
+			}
+			if err == nil || tc.want == "" || !strings.Contains(problemText(err), tc.want) || len(hints(err)) == 0 {
+				t.Errorf("got  %v\nwant %s", problemText(err), tc.want)
+			}
+		})
+	}
+}
+
 // TestCheckMembers changes the manifests of a workspace beside a lock that uv made.
 func TestCheckMembers(t *testing.T) {
 	for _, tc := range []struct{ name, file, old, new, want string }{
@@ -120,6 +199,8 @@ func TestCheckMembers(t *testing.T) {
 		{"member changed", "packages/one/pyproject.toml", `"dep"`, `"dep>=2"`, "the lock does not fit packages/one/pyproject.toml\npackages/one/pyproject.toml asks for `dep >=2`, which the lock does not know\nthe lock was made for `dep`, which packages/one/pyproject.toml does not ask for"},
 		{"member's group", "packages/one/pyproject.toml", "[build-system]", "[dependency-groups]\ndev = ['x']\n[build-system]", "packages/one/pyproject.toml asks for `x` in the group `dev`, which the lock does not know"},
 		{"member renamed", "packages/two/pyproject.toml", `"two"`, `"three"`, "the lock has `two` there, packages/two/pyproject.toml has `three`"},
+		{"another Python", "packages/one/pyproject.toml", `version = "0.1"`, "version = '0.1'\nrequires-python = '==3.12.*'", "packages/one/pyproject.toml: `project.requires-python`: target venv: the project is for Python ==3.12.*, but the root has Python 3.11.7"},
+		{"member became a package", uvLock, `editable = "packages/two"`, `virtual = "packages/two"`, "packages/two/pyproject.toml makes `two` a package, which the lock does not install"},
 		{"member gone", "packages/two/pyproject.toml", "[project]", "[projekt]", "the lock has `two` there, packages/two/pyproject.toml does not give a name"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -127,10 +208,14 @@ func TestCheckMembers(t *testing.T) {
 				if c.name != "workspace" {
 					continue
 				}
-				if text := c.files[tc.file]; !strings.Contains(text, tc.old) {
+				files := c.files
+				if tc.file == uvLock {
+					files = c.locks
+				}
+				if text := files[tc.file]; !strings.Contains(text, tc.old) {
 					t.Fatalf("%q is not in\n%s", tc.old, text)
 				}
-				c.files[tc.file] = strings.Replace(c.files[tc.file], tc.old, tc.new, 1)
+				files[tc.file] = strings.ReplaceAll(files[tc.file], tc.old, tc.new)
 				_, err := (&oracleWorld{oracleCase: c, st: memory.New(), lock: uvLock}).install()
 				if tc.want == "" && err == nil {
 					continue

@@ -51,6 +51,9 @@ type uvSettings struct {
 	noBuildOf   []string
 	extraBuild  map[string][]string // build requirements that a package forgot, by package
 	constraints []string            // of build requirements
+	resolution  map[string][]string // `constraint-dependencies` and `override-dependencies`, where they are texts
+	places      map[string][]string // of [tool.uv.sources]: where a package is from, as uv.Requirement says it; nil: it depends
+	isPackage   bool                // it is installed, not only what it needs
 }
 
 // legacy is what PEP 517 says of a source without [build-system].
@@ -86,15 +89,22 @@ func parseProject(file string, data []byte) (project, error) {
 			p.build.paths = c.Texts("backend-path")
 		}
 	}
+	packaged := c.Has("build-system")
 	if tool, ok := c.Sub("tool"); ok {
 		p.rust = readRustSettings(tool)
 		if c, ok := tool.Sub("uv"); ok {
 			p.tool = readSettings(c)
+			p.tool.places = readPlaces(c, path.Dir(file))
+			p.tool.resolution = readResolution(c)
 		}
 		if c, ok := tool.Sub("hatch"); ok {
 			p.hooks = hatchHooks(c)
 		}
+		if c, ok := tool.Sub("uv"); ok && c.Has("package") {
+			packaged = c.Bool("package")
+		}
 	}
+	p.tool.isPackage = packaged
 	return p, err
 }
 

@@ -44,7 +44,7 @@ func Select(l *uv.Lock, r Request) ([]Selected, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPython(l.RequiresPython, l.At["requires-python"], r.Python); err != nil {
+	if err := checkPython("the lock", l.RequiresPython, l.At["requires-python"], r.Python); err != nil {
 		return nil, err
 	}
 	if err := checkEnvironments(l.SupportedMarkers, l.At["supported-markers"], env, r); err != nil {
@@ -112,7 +112,7 @@ func (s *selection) narrow(only []string) error {
 // otherPython is what to do where a lock and a root do not agree on Python.
 const otherPython = "give the recipe's root a Python that fits (`python.minor` says what the source asks for), or lock again for this one"
 
-func checkPython(requires string, at diag.Position, full string) error {
+func checkPython(what, requires string, at diag.Position, full string) error {
 	spec, err := pep440.ParseSpecifiers(requires)
 	if err != nil {
 		return diag.Inputf("bad-file", "%v", err).At(at)
@@ -122,7 +122,7 @@ func checkPython(requires string, at diag.Position, full string) error {
 		return err
 	}
 	if !spec.Match(v) {
-		return diag.Inputf("python-version", "the lock is for Python %s, but the root has Python %s", requires, full).At(at).Hint(otherPython)
+		return diag.Inputf("python-version", "%s is for Python %s, but the root has Python %s", what, requires, full).At(at).Hint(otherPython)
 	}
 	return nil
 }

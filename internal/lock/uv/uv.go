@@ -25,8 +25,10 @@ type Lock struct {
 	ResolutionMarkers []string   // the forks of the resolution, each a marker; empty: one resolution for all
 	SupportedMarkers  []string   // the platforms that it was made for; empty: all
 	Conflicts         [][]Choice // each a set of extras or groups of which at most one may be chosen
-	Members           []string   // names of the workspace's packages; empty where the root package is alone
-	Packages          []Package  // in the order of the file: by name, then version
+	Constraints       []Requirement
+	Overrides         []Requirement
+	Members           []string  // names of the workspace's packages; empty where the root package is alone
+	Packages          []Package // in the order of the file: by name, then version
 }
 
 // Choice is an extra or a group of a package, or (with both empty) the package itself.
@@ -54,8 +56,9 @@ type Requirement struct {
 	Extras    []string
 	Specifier string
 	Marker    string // PEP 508, with the variable `extra`; empty: always
-	Sourced   bool   // from elsewhere than an index: the specifier is not kept then
-	Pos       diag.Position
+	// Place is where it is from, if not an index: `git REV`, `url FILE` or `path PATH`. The specifier is not kept then.
+	Place string
+	Pos   diag.Position
 }
 
 // Kind is where a package comes from.
@@ -142,7 +145,7 @@ func Read(file string, data []byte) (*Lock, error) {
 		return nil, err
 	}
 	c := doc.Cursor(&err)
-	l := &Lock{File: file, At: c.Positions("requires-python", "resolution-markers", "supported-markers")}
+	l := &Lock{File: file, At: c.Positions("requires-python", "resolution-markers", "supported-markers", "manifest")}
 	if v := c.Number("version"); c.OK() && v != Version {
 		return nil, unknownVersion(c, v)
 	}
@@ -153,6 +156,7 @@ func Read(file string, data []byte) (*Lock, error) {
 	l.Conflicts = conflicts(c)
 	if m, ok := c.Sub("manifest"); ok {
 		l.Members = m.Texts("members")
+		l.Constraints, l.Overrides = requirements(m, "constraints"), requirements(m, "overrides")
 	}
 	if v, ok := c.Table().Get("package"); ok {
 		l.Packages = make([]Package, 0, len(v.Items))
@@ -268,7 +272,19 @@ func requirements(c tomldoc.Cursor, key string) []Requirement {
 func readRequirement(c tomldoc.Cursor) Requirement {
 	r := Requirement{Name: Name(c), Extras: c.Texts("extras"), Specifier: c.Text("specifier"), Marker: c.Text("marker"), Pos: c.Position("")}
 	for _, k := range kinds[1:] { // all but the registry
-		r.Sourced = r.Sourced || c.Has(string(k))
+		if !c.Has(string(k)) {
+			continue
+		}
+		s := readSource(c, false)
+		switch k {
+		case Git:
+			r.Place = "git " + s.Rev
+		case URL:
+			r.Place = "url " + LastName(s.Location)
+		default:
+			r.Place = "path " + path.Clean(s.Location)
+		}
+		break
 	}
 	return r
 }
