@@ -72,6 +72,7 @@ func Main(sys System) int {
 	if sandbox.ServerMain(os.Args) {
 		return 0
 	}
+	collectLate()
 	ctx, stop := interruptible()
 	defer stop()
 	c := &command{sys: sys}
