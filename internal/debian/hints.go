@@ -101,6 +101,7 @@ var signs = []struct {
 	{kindLibrary, "development", regexp.MustCompile(`make sure (?:that )?(?:the )?lib([\w.+-]+)(?: and lib([\w.+-]+))? development (?:packages|headers|files|libraries)`), "lib%s.so"},
 	{kindLibrary, "cannot find", regexp.MustCompile(`cannot find (\w*crt\w*\.o)\b`), "%s"},
 	{kindLibrary, "cannot open shared object", regexp.MustCompile(`\b(lib[\w.+-]+\.so[.\w]*): cannot open shared object file`), "%s"},
+	{kindLibrary, " needs ", regexp.MustCompile(`^/.* needs (?:/.*/)?(lib[\w.+-]+)$`), "%s"}, // elf_check
 	{kindPkgConfig, "not found", regexp.MustCompile(`Package ['"‘]?([\w.+-]+)['"’]?,?(?: required by ['"‘].*['"’],)?(?: was)? not found`), "%s.pc"},
 	{kindPkgConfig, "no package", regexp.MustCompile(`No package ['"‘]([\w.+-]+)['"’] found`), "%s.pc"},
 	{kindPkgConfig, "packagenotfounderror", regexp.MustCompile(`PackageNotFoundError: ([\w.+-]+) not found`), "%s.pc"},
@@ -136,7 +137,7 @@ func missing(log io.Reader) []*miss {
 		}
 		lower := bytes.ToLower(line)
 		if bytes.Contains(lower, []byte("found")) || bytes.Contains(lower, []byte("find")) || bytes.Contains(lower, []byte("no such")) ||
-			bytes.Contains(lower, []byte("needs to be")) || bytes.Contains(lower, []byte("development")) || bytes.Contains(lower, []byte("cannot open")) || bytes.Contains(lower, []byte(".cmake")) {
+			bytes.Contains(lower, []byte("needs ")) || bytes.Contains(lower, []byte("development")) || bytes.Contains(lower, []byte("cannot open")) || bytes.Contains(lower, []byte(".cmake")) {
 			for _, s := range signs {
 				if !bytes.Contains(lower, []byte(s.part)) {
 					continue

@@ -73,7 +73,7 @@ func (r *run) perform(t *task, res *result) (err error) {
 			call.Labels = append(call.Labels, t.n.in[i].Label)
 		}
 		res.output, err = r.e.natives[t.n.Name].Run(r.ctx, call)
-		err = conflictProblem("parts", err)
+		err = r.advised(conflictProblem("parts", err), call.Inputs)
 		r.keepDump(t)
 	case opRun:
 		r.keepDump(t)

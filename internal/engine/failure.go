@@ -196,6 +196,18 @@ func (r *run) advice(root tree.Tree, log digest.Digest) (hints []string) {
 	return hints
 }
 
+// advised adds to a native step's failure what others know about its details. Its first input serves as the root.
+func (r *run) advised(err error, inputs []tree.Tree) error {
+	p, ok := err.(*diag.Problem) //nolint:errorlint // what others have put words around is theirs
+	if !ok || p.Kind != diag.Failed || len(p.Detail) == 0 || len(inputs) == 0 || r.e.cfg.Advise == nil {
+		return err
+	}
+	for _, h := range r.e.cfg.Advise(context.WithoutCancel(r.ctx), inputs[0], strings.NewReader(strings.Join(p.Detail, "\n")+"\n")) {
+		p.Hint("%s", h)
+	}
+	return p
+}
+
 // tail is the last lines of a log.
 func (r *run) tail(log digest.Digest) (lines []string) {
 	r.withLog(log, func(in io.Reader) {

@@ -172,6 +172,17 @@ func TestFailureTexts(t *testing.T) {
 			}})
 			return w.target("deps", returns(engine.Native("a", w.natives[1], nil)))
 		}},
+		{"native-advice", func(w *world) engine.Step {
+			w.advise = func(ctx context.Context, root tree.Tree, log io.Reader) []string {
+				b, _ := io.ReadAll(log)
+				_, err := tree.Lookup(ctx, w.store, root, "a")
+				return []string{fmt.Sprintf("the details are %q, the root has /a: %t", b, err == nil)}
+			}
+			w.natives = append(w.natives, engine.NativeDef{Name: "check", Version: 1, Run: func(context.Context, engine.NativeCall) (tree.Tree, error) {
+				return tree.Tree{}, diag.Failf("elf-missing", "it does not run").With("/a needs x.so", "/b needs y.so")
+			}})
+			return engine.Native("c", w.natives[1], nil, src)
+		}},
 		{"plan-error", func(w *world) engine.Step {
 			return w.target("webui", func(context.Context, *engine.Ask) (engine.Step, error) {
 				return engine.Step{}, diag.Inputf("starlark", "`nod` is not defined").At(diag.Position{File: "webui.star", Line: 3, Col: 7})
