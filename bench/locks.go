@@ -22,6 +22,7 @@ type locks struct {
 	done   map[string]bool // what has been prepared
 	copy   int
 	mirror *mirror
+	steps  map[string][]done // of targets that were built
 }
 
 // lockRow is a group of rows; -rows names it, or with `locks` or `locks-fetch` all that begin so.
@@ -33,7 +34,7 @@ type lockRow struct {
 var lockRows = []lockRow{
 	{"locks-python", (*locks).pythonRows}, {"locks-node", (*locks).nodeRows}, {"locks-go", (*locks).goRows}, {"locks-rust", (*locks).rustRows},
 	{"locks-fetch-python", (*locks).fetchPython}, {"locks-fetch-npm", (*locks).fetchNpm}, {"locks-fetch-go", (*locks).fetchGo}, {"locks-fetch-rust", (*locks).fetchRust},
-	{"locks-unpack", (*locks).unpackRows}, {"locks-whole", (*locks).wholeRows},
+	{"locks-unpack", (*locks).unpackRows}, {"locks-edit-rust", (*locks).editRust}, {"locks-edit-ts", (*locks).editTypescript}, {"locks-whole", (*locks).wholeRows},
 }
 
 // twin prepares, once, what all rows of locks need.
@@ -45,7 +46,7 @@ func (b *bench) twin(ctx context.Context) (*locks, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &locks{b: b, cache: b.cache, work: b.sub("locks"), repo: repo, done: map[string]bool{}}
+	l := &locks{b: b, cache: b.cache, work: b.sub("locks"), repo: repo, done: map[string]bool{}, steps: map[string][]done{}}
 	if err := os.MkdirAll(l.cache, 0o755); err != nil {
 		return nil, err
 	}
