@@ -26,7 +26,7 @@ func agree(ctx context.Context, ask *engine.Ask, dir engine.Static, lock *npm.Lo
 	}
 	out := *lock
 	out.Packages = slices.Clone(lock.Packages)
-	a := agreement{lock: &out, overridden: map[string]bool{}, members: map[string]bool{}}
+	a := agreement{lock: &out, overridden: map[string]bool{}, members: map[string]bool{}, optional: map[string][]string{}}
 	moved := false
 	for i, p := range out.Packages {
 		if p.Folder() != "" || strings.HasPrefix(p.Path, "..") {
@@ -63,6 +63,8 @@ func agree(ctx context.Context, ask *engine.Ask, dir engine.Static, lock *npm.Lo
 	c := newChooser(&out)
 	if moved {
 		c.reflag()
+	} else {
+		c.prune()
 	}
 	a.edges(c)
 	if len(a.found) > 0 {
@@ -77,7 +79,10 @@ type agreement struct {
 	overridden map[string]bool
 	overrides  map[string]string
 	members    map[string]bool // directories that are workspaces now
-	found      []difference
+	// optional are the names of optional packages, by who wants them, that the lock was made for otherwise. The lock may
+	// lack others: those that no registry had when it was made.
+	optional map[string][]string
+	found    []difference
 }
 
 type difference struct {
@@ -87,7 +92,11 @@ type difference struct {
 }
 
 func (a *agreement) add(p npm.Package, format string, args ...any) {
-	a.found = append(a.found, difference{fmt.Sprintf(format, args...), p.Line, "packages." + p.Path})
+	key := "packages." + p.Path
+	if p.Path == "" {
+		key = "" // the project itself
+	}
+	a.found = append(a.found, difference{fmt.Sprintf(format, args...), p.Line, key})
 }
 
 func (a *agreement) problem() *diag.Problem {
@@ -132,7 +141,7 @@ func (a *agreement) workspaces(ctx context.Context, ask *engine.Ask, dir engine.
 	for _, d := range slices.Compact(dirs) {
 		a.members[d] = !gone[d]
 		if !known[d] && !gone[d] {
-			a.add(npm.Package{}, "the workspace `%s` is not in it", d)
+			a.add(a.lock.Packages[0], "the workspace `%s` is not in it", d)
 		}
 	}
 	return nil
@@ -147,6 +156,11 @@ func (a *agreement) member(locked npm.Package, m *npm.Manifest) {
 
 // specs compares what no version can be compared with: addresses of repositories, files and tarballs.
 func (a *agreement) specs(locked npm.Package, m *npm.Manifest) {
+	for _, name := range m.OptionalDependencies {
+		if was, ok := locked.Wants[name]; !ok || was != m.Wants[name] {
+			a.optional[locked.Path] = append(a.optional[locked.Path], name)
+		}
+	}
 	for _, name := range wanted(m.Package, true) {
 		want, was := m.Wants[name], locked.Wants[name]
 		if was != "" && was != want && (address(want) || address(was)) && clean(want) != clean(was) {
@@ -193,7 +207,7 @@ func (a *agreement) edges(c *chooser) {
 		if p.Folder() == "" {
 			by = path.Join(p.Path, "package.json")
 		}
-		for _, name := range wanted(p, p.Folder() == "") {
+		for _, name := range slices.Concat(wanted(p, p.Folder() == ""), a.optional[p.Path]) {
 			want, by := p.Wants[name], by
 			if a.overridden[name] {
 				if want = a.overrides[name]; want == "" || p.Path == "" {

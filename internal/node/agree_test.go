@@ -37,7 +37,7 @@ func TestSourceAtOdds(t *testing.T) {
 		"version of a member":   {"w/x/package.json", `1.0.0`, `2.0.0`, "`x` is locked as 2.0.0, but `w/y/package.json` wants ^1.0.0"},
 		"file outside":          {"package-lock.json", `"resolved":"file:t.tgz"`, `"resolved":"file:../t.tgz"`, "package-lock.json:5: `packages.node_modules/t`: target it: package `t`: `../t.tgz` lies outside of the project"},
 		"file gone":             {"t.tgz", "", "", "package-lock.json:5: `packages.node_modules/t`: target it: package `t`: `web/t.tgz` is not there"},
-		"version with a path":   {"package-lock.json", `{"version":"2.0.0"`, `{"version":"../2"`, "package `b`: \"../2\" is no version"},
+		"version with a path":   {"package-lock.json", `{"version":"2.0.0"`, `{"version":"../2"`, "\"../2\" is no version"},
 		"no lock":               {"package-lock.json", "", "", "has no package-lock.json, npm-shrinkwrap.json, pnpm-lock.yaml or yarn.lock"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -80,6 +80,14 @@ func (c *chooser) reflag() {
 	}
 }
 
+// prune marks what neither the project nor a workspace reaches, as npm finds it out anew.
+func (c *chooser) prune() {
+	for i, reached := range c.from(func(edge) bool { return true }) {
+		p := &c.lock.Packages[i]
+		p.Extraneous = p.Extraneous || !reached && p.Folder() != "" && !p.InBundle
+	}
+}
+
 // from gives what the project and its workspaces reach along edges.
 func (c *chooser) from(along func(edge) bool) []bool {
 	seen := make([]bool, len(c.lock.Packages))

@@ -228,7 +228,7 @@ func (m *assembler) artifact(ctx context.Context, p npm.Package) (source.Artifac
 	switch {
 	case strings.HasPrefix(p.Resolved, "git"):
 		return source.Artifact{}, m.problem(p, "%s names no commit of a git repository", p.Resolved).
-			Hint("replace it in the recipe: npm.modules(…, replace = {%q: …})", p.Folder())
+			Hint("replace it in the recipe: node.modules(…, replace = {%q: …})", p.Folder())
 	case p.Version == "":
 		return source.Artifact{}, m.problem(p, "the entry has no version")
 	case strings.ContainsAny(p.Version, "/\\\x00"):

@@ -57,16 +57,27 @@ func ParseManifest(file string, b []byte) (*Manifest, error) {
 	if m.Package, err = r.pkg("", string(text), 0); err != nil {
 		return nil, err
 	}
-	var object struct {
-		Packages []string `json:"packages"`
-	}
-	if json.Unmarshal(e.Workspaces, &m.Workspaces) != nil && json.Unmarshal(e.Workspaces, &object) == nil {
-		m.Workspaces = object.Packages
+	if text := strings.TrimSpace(string(e.Workspaces)); text != "" {
+		var bad string
+		if m.Workspaces, bad = workspaces(text); bad != "" {
+			return nil, r.problem("manifest", r.member("workspaces"), "workspaces", "this cannot be a JSON %s", bad)
+		}
 	}
 	overridden(e.Overrides, m.Overridden, 0)
 	m.Overrides = everywhere(e.Overrides)
 	_, _ = json.Unmarshal(raw["name"], &m.Called), json.Unmarshal(raw["version"], &m.Numbered)
 	return m, nil
+}
+
+// member is where a member of the file's object is.
+func (r *reader) member(name string) (at int) {
+	_, _ = object(r.text, func(key string, keyOff, _, _ int) error {
+		if key == name {
+			at = keyOff
+		}
+		return nil
+	})
+	return at
 }
 
 // maxNesting bounds how deep overrides are looked at.

@@ -17,7 +17,8 @@ func TestParseManifest(t *testing.T) {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	for in, want := range map[string]string{"{\n\"a\" 1}": "package.json:2", `{"dependencies": []}`: "`dependencies`: this cannot be a JSON array",
-		`{"dependencies": {"a": 1}}`: "this cannot be a JSON number"} {
+		`{"dependencies": {"a": 1}}`: "this cannot be a JSON number",
+		"{\n\"workspaces\": 3}":      "package.json:2: `workspaces`: this cannot be a JSON number", "{\n\"workspaces\": {\"packages\": \"a\"}}": "package.json:2: `workspaces`: this cannot be a JSON string"} {
 		if _, err := ParseManifest("package.json", []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -76,6 +75,7 @@ type entry struct {
 	name, version, resolved, integrity                               string
 	link, inBundle, dev, optional, devOptional, peer, extraneous     bool
 	hasInstallScript, hasShrinkwrap                                  bool
+	integrityAt                                                      int // where its value is, in the entry
 	os, cpu, libc                                                    []string
 	engines, bin, bundleDependencies                                 string // raw; may be empty
 	dependencies, optionalDependencies, peerDependencies, devDepends []want // in the order of names
@@ -142,8 +142,36 @@ func (e *entry) setMore(key, value string) (what string) {
 		return wants(value, &e.devDepends)
 	case "peerDependenciesMeta":
 		return e.peerMeta(value)
+	case "workspaces":
+		_, what = workspaces(value)
+		return what
 	}
 	return ""
+}
+
+// workspaces reads a list of patterns, or an object whose `packages` is one.
+func workspaces(value string) (patterns []string, what string) {
+	if kind(value) == "object" {
+		what = ""
+		_, _ = object(value, func(key string, _, off, end int) error {
+			if key == "packages" {
+				patterns, what = workspaces(value[off:end])
+			}
+			return nil
+		})
+		return patterns, what
+	}
+	members, ok := list(value)
+	if !ok && kind(value) != "null" {
+		return nil, kind(value)
+	}
+	for _, m := range members {
+		if kind(m) != "string" {
+			return nil, "array with something else than texts"
+		}
+		patterns = append(patterns, unquote(m))
+	}
+	return patterns, ""
 }
 
 func text(value string, into *string) string {
@@ -271,11 +299,15 @@ func Parse(file string, b []byte) (*Lock, error) {
 		return nil, r.problem("lock-version", version, "lockfileVersion", "lockfileVersion 1 (of npm 6) does not say where packages go").
 			Hint("run `npm install --package-lock-only --lockfile-version 3` once, and commit the result")
 	case lock.Version != 2 && lock.Version != 3:
-		return nil, r.problem("lock-version", version, "lockfileVersion", "lockfileVersion %d is not known here; 2 and 3 are", lock.Version)
+		return nil, r.problem("lock-version", version, "lockfileVersion", "lockfileVersion %d is not known here; 2 and 3 are", lock.Version).
+			Hint("run `npm install --package-lock-only --lockfile-version 3`, and commit the result")
 	case packages == "":
 		return nil, r.problem("lock-value", 0, "packages", "the lock has no `packages`")
 	}
 	if err := r.packages(lock, packages, at); err != nil {
+		return nil, err
+	}
+	if err := r.check(lock); err != nil {
 		return nil, err
 	}
 	return lock, nil
@@ -289,7 +321,7 @@ func (r *reader) notJSON(b []byte) *diag.Problem {
 		return r.problem("lock-syntax", at, "", "this is not JSON: a merge left a conflict here").
 			Hint("run `npm install --package-lock-only`, which solves it, and commit the result")
 	}
-	return r.problem("lock-syntax", at, "", "this is not JSON: %v", err)
+	return r.problem("lock-syntax", at, "", "this is not JSON: %v", err).Hint(lockAnew)
 }
 
 func (r *reader) packages(lock *Lock, packages string, at int) error {
@@ -313,7 +345,7 @@ func (r *reader) packages(lock *Lock, packages string, at int) error {
 		if i > 0 && lock.Packages[i-1].Path == p.Path {
 			problem := r.problem("lock-value", 0, "packages."+p.Path, "the path stands twice")
 			problem.Pos.Line = p.Line
-			return problem
+			return problem.Hint(lockAnew)
 		}
 	}
 	if len(lock.Packages) == 0 || lock.Packages[0].Path != "" {
@@ -343,10 +375,16 @@ func sorted(list []Package) []Package {
 
 func (r *reader) pkg(key, value string, off int) (Package, error) {
 	at := "packages." + key
+	if key == "" {
+		at = `packages.""`
+	}
 	var e entry
 	ok, err := object(value, func(name string, _, from, end int) error {
+		if name == "integrity" {
+			e.integrityAt = from
+		}
 		if bad := e.set(name, value[from:end]); bad != "" {
-			return r.problem("lock-value", off+from, at+"."+name, "this cannot be a JSON %s", bad)
+			return r.problem("lock-value", off+from, at+"."+name, "this cannot be a JSON %s", bad).Hint(lockAnew)
 		}
 		return nil
 	})
@@ -354,7 +392,7 @@ func (r *reader) pkg(key, value string, off int) (Package, error) {
 		return Package{}, err
 	}
 	if !ok {
-		return Package{}, r.problem("lock-value", off, at, "this cannot be a JSON %s", kind(value))
+		return Package{}, r.problem("lock-value", off, at, "this cannot be a JSON %s", kind(value)).Hint(lockAnew)
 	}
 	if err := checkPath(key); err != nil {
 		return Package{}, r.problem("lock-path", off, at, "%v", err)
@@ -362,6 +400,9 @@ func (r *reader) pkg(key, value string, off int) (Package, error) {
 	p := e.pkg(key)
 	if f := p.Folder(); f != "" && !ValidName(f) || f != "" && !ValidName(p.Name) {
 		return Package{}, r.problem("lock-path", off, at, "%q is not the name of a package", p.Name)
+	}
+	if !validVersion(p.Version) {
+		return Package{}, r.problem("lock-value", off, at+".version", "%q is no version", p.Version).Hint(lockAnew)
 	}
 	if p.Link {
 		if p.Target = p.Resolved; p.Target == "" || path.IsAbs(p.Target) || path.Clean(p.Target) != p.Target {
@@ -371,7 +412,7 @@ func (r *reader) pkg(key, value string, off int) (Package, error) {
 	}
 	if e.integrity != "" {
 		if p.Integrity, err = source.ParseIntegrity(e.integrity); err != nil {
-			return Package{}, r.problem("lock-integrity", off, at+".integrity", "%v", err)
+			return Package{}, r.problem("lock-integrity", off+e.integrityAt, at+".integrity", "%v", err).Hint(lockAnew)
 		}
 	}
 	return p, nil
@@ -421,31 +462,6 @@ func namesOf(l []want) []string {
 		out[i] = w.name
 	}
 	return out
-}
-
-// checkPath refuses keys that would leave the project, but for those that only name a linked package outside ("../x").
-func checkPath(p string) error {
-	switch {
-	case p == "":
-		return nil
-	case path.IsAbs(p) || path.Clean(p) != p || strings.ContainsAny(p, "\x00\\"):
-		return fmt.Errorf("%q is not a clean relative path", p)
-	case (p == ".." || strings.HasPrefix(p, "../")) && strings.Contains(p+"/", "/node_modules/"):
-		return fmt.Errorf("%q lies outside the project", p)
-	}
-	return nil
-}
-
-// ValidName accepts `name` and `@scope/name`.
-func ValidName(n string) bool {
-	if scope, rest, ok := strings.Cut(n, "/"); ok {
-		return len(scope) > 1 && scope[0] == '@' && validPart(scope[1:]) && validPart(rest)
-	}
-	return validPart(n) && n[0] != '@'
-}
-
-func validPart(s string) bool {
-	return s != "" && s != "." && s != ".." && s != "node_modules" && !strings.ContainsAny(s, "/\\ %?#\x00\n\r\t")
 }
 
 func names(m map[string]string) []string {

@@ -106,6 +106,17 @@ func TestParseErrors(t *testing.T) {
 		{"twice", wrap("\"node_modules/a\": {},\n  \"node_modules/a\": {}"), ":6: `packages.node_modules/a`: the path stands twice"},
 		{"type", wrap("\"node_modules/a\": {\n   \"version\": 1\n  }"), ":6: `packages.node_modules/a.version`: this cannot be a JSON number"},
 		{"integrity", wrap(`"node_modules/a": {"integrity": "sha512-AAAA"}`), ":5: `packages.node_modules/a.integrity`"},
+		{"integrity by line", wrap("\"node_modules/a\": {\n   \"integrity\": \"hello\"\n  }"), ":6: `packages.node_modules/a.integrity`"},
+		{"the project as a list", "{\"lockfileVersion\": 3, \"packages\": {\n\"\": []}}", ":2: `packages.\"\"`: this cannot be a JSON array"},
+		{"name of the project", "{\"lockfileVersion\": 3, \"packages\": {\"\": {\n\"name\": 3}}}", ":2: `packages.\"\".name`: this cannot be a JSON number"},
+		{"workspaces as text", "{\"lockfileVersion\": 3, \"packages\": {\"\": {\n\"workspaces\": \"w/*\"}}}", ":2: `packages.\"\".workspaces`: this cannot be a JSON string"},
+		{"workspaces as numbers", "{\"lockfileVersion\": 3, \"packages\": {\"\": {\n\"workspaces\": {\"packages\": [1]}}}}", ".workspaces`: this cannot be a JSON array with something else"},
+		{"no version", wrap(`"node_modules/a": {"version": "x y"}`), ":5: `packages.node_modules/a.version`: \"x y\" is no version"},
+		{"hidden name", wrap(`"node_modules/.bin": {}`), "\".bin\" is not the name of a package"},
+		{"link to nothing", wrap(`"node_modules/a": {"link": true, "resolved": "w/a"}`), ":5: `packages.node_modules/a`: it is a link to `w/a`, which is no package"},
+		{"link to itself", wrap(`"node_modules/a": {"link": true, "resolved": "node_modules/a"}`), ":5: `packages.node_modules/a`: it is a link to"},
+		{"in a link", wrap("\"w\": {}, \"node_modules/w\": {\"link\": true, \"resolved\": \"w\"},\n  \"node_modules/w/node_modules/a\": {}"), ":6: `packages.node_modules/w/node_modules/a`: it lies in `node_modules/w`, which is a link"},
+		{"capital letters", wrap("\"node_modules/a\": {},\n  \"node_modules/A\": {}"), "differ by capital letters only"},
 		{"link nowhere", wrap(`"node_modules/a": {"link": true}`), ":5: `packages.node_modules/a.resolved`: a link needs a relative path"},
 	}
 	for _, c := range tests {
