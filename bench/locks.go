@@ -32,7 +32,7 @@ type lockRow struct {
 }
 
 var lockRows = []lockRow{
-	{"locks-python", (*locks).pythonRows}, {"locks-node", (*locks).nodeRows}, {"locks-go", (*locks).goRows}, {"locks-rust", (*locks).rustRows},
+	{"locks-python", (*locks).pythonRows}, {"locks-changed", (*locks).changedRows}, {"locks-node", (*locks).nodeRows}, {"locks-go", (*locks).goRows}, {"locks-rust", (*locks).rustRows},
 	{"locks-fetch-python", (*locks).fetchPython}, {"locks-fetch-npm", (*locks).fetchNpm}, {"locks-fetch-go", (*locks).fetchGo}, {"locks-fetch-rust", (*locks).fetchRust},
 	{"locks-unpack", (*locks).unpackRows}, {"locks-edit-rust", (*locks).editRust}, {"locks-edit-ts", (*locks).editTypescript}, {"locks-whole", (*locks).wholeRows},
 }

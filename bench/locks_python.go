@@ -144,7 +144,7 @@ func (l *locks) pythonRows(ctx context.Context) error {
 	l.compare("with bytecode, usable at its mount point", 1, s[5], s[3], tool2, bound)
 	l.compare("the same, but nothing has looked at it", 1, s[4], s[3], tool2, "reading the lock")
 	l.compare("with bytecode, usable, no package compiled before", 1, s[6], s[3], tool2, "starts of Python, the compiler")
-	return l.changedRows(ctx)
+	return nil
 }
 
 // Another version of a package that only other packages ask for, so that the manifest still fits the lock.

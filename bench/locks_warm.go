@@ -13,9 +13,17 @@ import (
 // full is the store that has everything; mirrors of a run are of no matter to it.
 func (l *locks) full() string { return filepath.Join(l.cache, "store") }
 
-// everything builds a target in the full store and gives all of its steps.
+// everything builds a target in the full store and gives all of its steps, which are the same in each copy of the twin
+// with the same uv.lock: no other lock is changed here.
 func (l *locks) everything(ctx context.Context, dir, target string) ([]done, error) {
-	ref := dir + ":" + target
+	lock, err := os.ReadFile(filepath.Join(dir, "uv.lock"))
+	if err != nil {
+		return nil, err
+	}
+	key, ref := target+"\n"+string(lock), dir+":"+target
+	if steps, ok := l.steps[key]; ok {
+		return steps, nil
+	}
 	// It has to look at each step: else whole graphs are found by their description.
 	cmd := exec.CommandContext(ctx, l.b.hewn, "--progress=json", "build", ref)
 	cmd.Env = append(os.Environ(), "HEWN_STORE="+l.full(), "HEWN_PARANOID=1")
@@ -25,7 +33,11 @@ func (l *locks) everything(ctx context.Context, dir, target string) ([]done, err
 		lines := strings.Split(strings.TrimSpace(events.String()), "\n")
 		return nil, fmt.Errorf("%s: %w\n%s", ref, err, strings.Join(lines[max(0, len(lines)-5):], "\n"))
 	}
-	return stepsOf(events.Bytes())
+	steps, err := stepsOf(events.Bytes())
+	if err == nil {
+		l.steps[key] = steps
+	}
+	return steps, err
 }
 
 // warm is hewn where each package's tree is in the store, but neither what they are put together to nor any view of that.
