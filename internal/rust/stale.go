@@ -19,6 +19,9 @@ type difference struct {
 
 // goodLock reads the lock of a workspace, which has to fit its manifests.
 func (w *workspace) goodLock(ctx context.Context) (*cargo.Lock, error) {
+	if err := w.sound(ctx); err != nil {
+		return nil, err
+	}
 	lock, err := w.lock(ctx)
 	if err != nil {
 		return nil, err

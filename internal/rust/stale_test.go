@@ -62,7 +62,23 @@ var lockCases = map[string]lockCase{
 	"newer format":               {base: "plain", lock: [][2]string{{`version = 4`, `version = 5`}}, want: "lock format version 5 is not known, only 3 to 4 are"},
 	"not TOML":                   {base: "plain", lock: [][2]string{{`version = 4`, `version = `}}, want: "is not TOML"},
 	"a kind of source":           {base: "plain", lock: [][2]string{{`"registry\+`, `"hg+`}}, want: "is of a kind that is not known"},
-	"no commit":                  {base: "git", lock: [][2]string{{`#[0-9a-f]{40}`, ""}}, want: "names no commit", more: true},
+	"a checksum in capitals":     {base: "plain", lock: [][2]string{{`checksum = "[0-9a-f]{64}"`, `checksum = "ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789"`}}, want: "is not a SHA-256"},
+	"a conflict of a merge":      {base: "plain", lock: [][2]string{{`^`, "<<<<<<< HEAD\n"}}, want: "app/Cargo.lock:1:1"},
+
+	"no name":                       {base: "plain", edit: []string{"Cargo.toml", "name = \"app\"\n", ""}, want: "app/Cargo.toml:1:2: `package.name`: target it: the package has no name"},
+	"an empty manifest":             {base: "plain", edit: []string{"Cargo.toml", "[package]\n", "[profile.release]\n"}, want: "has neither a [package] nor a [workspace]"},
+	"a dependency that is a number": {base: "plain", edit: []string{"Cargo.toml", `leaf = "1"`, "leaf = 1"}, want: "`dependencies.leaf`: target it: the dependency `leaf` of `app` is neither a version nor a table"},
+	"a requirement that is none":    {base: "plain", edit: []string{"Cargo.toml", `leaf = "1"`, `leaf = "one"`}, want: "`app` needs `leaf` in the version \"one\", which is no version requirement"},
+	"a path that is a number":       {base: "workspace", edit: []string{"Cargo.toml", `path = "inner"`, "path = 1"}, want: "the dependency `inner` of `app` has a `path` that is no string"},
+	"inherited from nowhere":        {base: "workspace", edit: []string{memberOf, `leaf = "1"`, "leaf.workspace = true"}, want: "app/inner/Cargo.toml:6:1: `dependencies.leaf`: target it: the dependency `leaf` of `inner` is the workspace's, which has no `workspace.dependencies.leaf`"},
+	"a version from nowhere":        {base: "workspace", edit: []string{memberOf, `version = "0.1.0"`, "version.workspace = true"}, want: "`version` of `inner` is the workspace's, which has no `workspace.package.version`"},
+	"an edition from nowhere":       {base: "workspace", edit: []string{memberOf, `edition = "2021"`, "edition.workspace = true"}, want: "`edition` of `inner` is the workspace's"},
+	"a version of two numbers":      {base: "plain", edit: []string{"Cargo.toml", `version = "0.1.0"`, `version = "0.1"`}, want: "the version of `app` is \"0.1\", which is none"},
+	"a path to nothing":             {base: "workspace", edit: []string{"Cargo.toml", `path = "inner"`, `path = "outer"`}, want: "`app` needs `inner` from `outer`, where there is no Cargo.toml"},
+	"a path out of the source":      {base: "workspace", edit: []string{"Cargo.toml", `path = "inner"`, `path = "../inner"`}, want: "`app` needs `inner` from `../inner`, which lies outside of the source"},
+	"both a branch and a tag":       {base: "git-several", edit: []string{"Cargo.toml", `branch = "main"`, `branch = "main", tag = "v1"`}, want: "has both `branch` and `tag`"},
+
+	"no commit": {base: "git", lock: [][2]string{{`#[0-9a-f]{40}`, ""}}, want: "names no commit", more: true},
 }
 
 // apply edits a project that was locked. where is what REPO: stands for.

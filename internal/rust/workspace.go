@@ -74,7 +74,11 @@ func excluded(w table, root, dir string) bool {
 func readWorkspace(ctx context.Context, ask *engine.Ask, src engine.Static, label, dir string) (*workspace, error) {
 	w := &workspace{ask: ask, src: src, label: label, dir: path.Clean(dir)}
 	var err error
-	if w.root, err = readManifest(ctx, ask, src, label, path.Join(dir, manifestName)); err != nil {
+	if w.root, err = readManifest(ctx, ask, src, label, path.Join(dir, manifestName)); errors.Is(err, tree.ErrNotExist) {
+		return nil, diag.Inputf("lock-missing", "cannot read `%s`", named(src, label, path.Join(dir, manifestName))).Because(err).
+			Hint("let the source begin where the manifest of the workspace lies, for example with source.dir(…)")
+	}
+	if err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
@@ -178,6 +182,7 @@ type need struct {
 	registry bool // from a registry that is not the default
 	features []string
 	defaults bool
+	wrong    string // what cargo would not take of its value; empty: nothing
 	pos      diag.Position
 }
 
@@ -199,6 +204,7 @@ func (w *workspace) needs(p *localPackage) (all []need) {
 				n := need{name: k, key: k, dev: strings.HasPrefix(kind, "dev"), defaults: true, pos: p.at(append(slices.Clone(place), kind, k)...)}
 				base := path.Dir(p.file)
 				own, _ := deps[k].(table)
+				n.wrong = wrongKind(k, deps[k], shared)
 				n.optional = own["optional"] == true
 				spec := deps[k]
 				if inherited(spec) {

@@ -5,6 +5,8 @@
 package cargo
 
 import (
+	"bytes"
+	"errors"
 	"net/url"
 	"regexp"
 	"strings"
@@ -110,6 +112,19 @@ func (s Source) String() string {
 
 // Read reads a lock. file names it in errors.
 func Read(file string, data []byte) (*Lock, error) {
+	l, err := read(file, data)
+	var p *diag.Problem
+	if errors.As(err, &p) && len(p.Hints) == 0 {
+		if bytes.Contains(data, []byte("<<<<<<< ")) {
+			p.Hint("this is a conflict of a merge: take one side, then run `cargo update --workspace`")
+		} else {
+			p.Hint("take the file from before the change, or lock again: `cargo update --workspace` moves as little as it can")
+		}
+	}
+	return l, err
+}
+
+func read(file string, data []byte) (*Lock, error) {
 	doc, err := tomldoc.Parse(file, data)
 	if err != nil {
 		return nil, err
@@ -199,8 +214,8 @@ func (r *reader) read(c tomldoc.Cursor) (Package, []string) {
 		c.Fail("checksum", "only packages from a registry have a checksum")
 	default:
 		var err error
-		if p.Checksum, err = source.ParseIntegrity("sha256:" + sum); err != nil {
-			c.Fail("checksum", "%q is not a SHA-256", sum)
+		if p.Checksum, err = source.ParseIntegrity("sha256:" + sum); err != nil || sum != strings.ToLower(sum) {
+			c.Fail("checksum", "%q is not a SHA-256, which has 64 digits in lower case", sum)
 		}
 	}
 	return p, c.Texts("dependencies")
