@@ -107,7 +107,7 @@ func (l *locks) fetchPython(ctx context.Context) error {
 		}
 		return l.b.build(st, "fetch", dir+":bench-pypi"), err
 	}}
-	more := []string{"--no-install-workspace"}
+	more := []string{"--no-install-workspace", "--no-build"}
 	for _, s := range sdists {
 		more = append(more, "--no-install-package", s)
 	}

@@ -10,7 +10,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"hewn.example/hewn/internal/digest"
@@ -143,7 +142,8 @@ func (m *mirror) project(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(page)
 }
 
-// sdists are the packages of the twin's lock that are compiled: of which the mirror has no wheel.
+// sdists are the packages of the twin's lock that are compiled: of which hewn has fetched the sdist. Of some the mirror has
+// a wheel besides, which something else is built with.
 func (l *locks) sdists() ([]string, error) {
 	lock, err := os.ReadFile(filepath.Join(l.repo, "e2e/twin/uv.lock"))
 	if err != nil {
@@ -151,14 +151,10 @@ func (l *locks) sdists() ([]string, error) {
 	}
 	var out []string
 	for _, block := range strings.Split(string(lock), "[[package]]\n")[1:] {
-		var have []string
 		for _, m := range pypiFile.FindAllStringSubmatch(block, -1) {
-			if _, err := os.Stat(filepath.Join(l.cache, pypiFiles, filepath.FromSlash(m[1]))); err == nil {
-				have = append(have, m[1])
+			if _, err := os.Stat(filepath.Join(l.cache, pypiFiles, filepath.FromSlash(m[1]))); err == nil && !strings.HasSuffix(m[1], ".whl") {
+				out = append(out, pypiPackage.FindStringSubmatch(block)[1])
 			}
-		}
-		if len(have) > 0 && !slices.ContainsFunc(have, func(f string) bool { return strings.HasSuffix(f, ".whl") }) {
-			out = append(out, pypiPackage.FindStringSubmatch(block)[1])
 		}
 	}
 	return out, nil
