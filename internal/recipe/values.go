@@ -63,7 +63,7 @@ func (v *treeValue) inSource(err error) error {
 	if !errors.As(err, &p) || p.Pos.File == "" || path.IsAbs(p.Pos.File) || v.from == "" || strings.HasPrefix(p.Pos.File, v.from+"/") {
 		return err
 	}
-	if sourceFiles[path.Base(p.Pos.File)] {
+	if sourceFiles[path.Base(p.Pos.File)] || path.Ext(p.Pos.File) == ".txt" { // requirements.txt includes others
 		p.Pos.File = v.file(p.Pos.File)
 	}
 	return err
@@ -72,7 +72,7 @@ func (v *treeValue) inSource(err error) error {
 // sourceFiles are those that ecosystems read of a source, and name relative to it.
 var sourceFiles = map[string]bool{"package.json": true, "package-lock.json": true, "uv.lock": true, "pyproject.toml": true, "go.mod": true, "go.sum": true,
 	"go.work": true, "go.work.sum": true, "modules.txt": true, "poetry.lock": true, "pylock.toml": true, "requirements.txt": true,
-	"pnpm-lock.yaml": true, "pnpm-workspace.yaml": true, "yarn.lock": true}
+	"pnpm-lock.yaml": true, "pnpm-workspace.yaml": true, "yarn.lock": true, ".python-version": true}
 
 // layer is the value as a layer of a root.
 func (v *treeValue) layer() engine.Layer { return engine.Layer{Step: v.step, At: v.at} }
