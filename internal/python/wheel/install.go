@@ -49,7 +49,12 @@ func (in Install) Tree(ctx context.Context, st store.Store, t tree.Tree) (tree.T
 	}
 	out, err := in.unpack(ctx, st, file, d)
 	if err != nil {
-		return tree.Tree{}, diag.Failf("wheel-broken", "cannot install `%s`", file).Because(err)
+		p := diag.Failf("wheel-broken", "cannot install `%s`", file).Because(err)
+		var inner *diag.Problem
+		if errors.As(err, &inner) {
+			p.Hints = inner.Hints
+		}
+		return tree.Tree{}, p
 	}
 	return out, nil
 }
@@ -205,7 +210,8 @@ func (l *layout) files() error {
 		case strings.ContainsFunc(p, unicode.IsControl):
 			return fmt.Errorf("%q is no name for a file: it has control characters", p)
 		case e.Kind != tree.KindFile:
-			return fmt.Errorf("`%s` is a symbolic link, which a wheel cannot have", p)
+			return diag.Failf("wheel-broken", "`%s` is a symbolic link, which a wheel cannot have", p).
+				Hint("its author must build it anew, with a copy of the file; other installers write the link's target into a file")
 		case path.Dir(p) == l.info && ownFile(path.Base(p)):
 			return nil
 		}
