@@ -197,17 +197,25 @@ func (v *venv) readRequirements(ctx context.Context, data []byte, r Request) ([]
 	if err != nil {
 		return nil, err
 	}
-	if !f.Hashed() {
-		return v.openRequirements(ctx, f, r)
+	files, err := v.includes(ctx, f)
+	if err != nil {
+		return nil, err
 	}
-	if len(f.Includes) > 0 {
-		return nil, diag.Inputf("bad-file", "a file with hashes cannot include `%s`", f.Includes[0].Path).At(f.Includes[0].Pos).
-			Hint("write one file with everything in it, for example with `uv pip compile --generate-hashes`")
+	if !slices.ContainsFunc(files, func(i included) bool { return !i.constraint && i.Hashed() }) {
+		return v.openRequirements(ctx, files, r)
 	}
-	r.NoBinary, r.NoBinaryAll = addNames(r.NoBinary, r.NoBinaryAll, f.NoBinary)
-	r.NoBuild, r.NoBuildAll = addNames(r.NoBuild, r.NoBuildAll, f.OnlyBinary)
+	var all []requirements.Requirement
+	for _, i := range files {
+		if i.constraint {
+			return nil, diag.Inputf("bad-file", "requirements with hashes cannot have the constraints of `%s`", i.Name).At(i.by).
+				Hint("their versions are bound already: take the line out")
+		}
+		r.NoBinary, r.NoBinaryAll = addNames(r.NoBinary, r.NoBinaryAll, i.NoBinary)
+		r.NoBuild, r.NoBuildAll = addNames(r.NoBuild, r.NoBuildAll, i.OnlyBinary)
+		all = append(all, i.Requirements...)
+	}
 	var out []*uv.Package
-	for _, req := range f.Requirements {
+	for _, req := range all {
 		p, err := v.requirement(ctx, req, r)
 		if err != nil {
 			return nil, err
@@ -251,7 +259,7 @@ func (v *venv) requirement(ctx context.Context, req requirements.Requirement, r 
 	}
 	pinned, ok := pr.Specifiers.Pinned()
 	if !ok {
-		return nil, diag.Inputf("bad-file", "`%s` is not pinned with `==`", pr.Name).At(req.Pos)
+		return nil, diag.Inputf("bad-file", "`%s` is not pinned with `==`", pr.Name).At(req.Pos).Hint(hashAll)
 	}
 	if len(req.Hashes) == 0 {
 		return nil, errNoHash(req)
@@ -267,8 +275,10 @@ func (v *venv) requirement(ctx context.Context, req requirements.Requirement, r 
 
 func errNoHash(req requirements.Requirement) error {
 	return diag.Inputf("bad-file", "`%s` has no `--hash`, so that nothing says which bytes are meant", req.Text).At(req.Pos).
-		Hint("write the file with hashes, for example with `uv pip compile --generate-hashes`")
+		Hint(hashAll)
 }
+
+const hashAll = "as soon as one line has a hash, every line needs a version and hashes: write the file with `uv pip compile --generate-hashes`"
 
 func addFile(p *uv.Package, f uv.File) {
 	if strings.HasSuffix(f.Name, ".whl") {
@@ -281,11 +291,7 @@ func addFile(p *uv.Package, f uv.File) {
 // urlRequirement is `name @ URL`: an archive with one hash, or a commit of a git repository.
 func urlRequirement(p *uv.Package, text string, req requirements.Requirement) error {
 	location, fragment, _ := strings.Cut(text, "#")
-	for kv := range strings.SplitSeq(fragment, "&") {
-		if k, val, _ := strings.Cut(kv, "="); k == "subdirectory" {
-			p.Source.Subdirectory = val
-		}
-	}
+	p.Source.Subdirectory = fragmentValue(fragment, "subdirectory")
 	if repo, ok := strings.CutPrefix(location, "git+"); ok {
 		i := strings.LastIndexByte(repo, '@')
 		if i < 0 || !uv.IsCommit(repo[i+1:]) {
@@ -293,6 +299,9 @@ func urlRequirement(p *uv.Package, text string, req requirements.Requirement) er
 		}
 		p.Source.Kind, p.Source.Location, p.Source.Commit, p.Source.Rev = uv.Git, repo[:i], repo[i+1:], repo[i+1:]
 		return nil
+	}
+	if sum, err := source.ParseIntegrity("sha256:" + fragmentValue(fragment, "sha256")); err == nil && len(req.Hashes) == 0 {
+		req.Hashes = append(req.Hashes, sum)
 	}
 	if len(req.Hashes) != 1 {
 		return errNoHash(req)
@@ -321,7 +330,7 @@ func (v *venv) pathRequirement(ctx context.Context, req requirements.Requirement
 			f.Integrity = req.Hashes[0]
 		}
 		addFile(p, f)
-		return p, nil
+		return p, sameName(p, req)
 	}
 	if req.Editable {
 		p.Source.Kind = uv.Editable
@@ -337,7 +346,15 @@ func (v *venv) pathRequirement(ctx context.Context, req requirements.Requirement
 	if p.Name = project.name; p.Name == "" {
 		return nil, diag.Inputf("bad-file", "`%s` is neither a wheel nor a directory whose pyproject.toml gives a name", at).At(req.Pos)
 	}
-	return p, nil
+	return p, sameName(p, req)
+}
+
+// sameName refuses a path that has a name beside it, which is another's.
+func sameName(p *uv.Package, req requirements.Requirement) error {
+	if req.Name == "" || pep508.Normalise(req.Name) == p.Name {
+		return nil
+	}
+	return diag.Inputf("bad-file", "`%s` is `%s`, not `%s`", p.Source.Location, p.Name, req.Name).At(req.Pos)
 }
 
 // fileName takes the name of a wheel or of an sdist apart.

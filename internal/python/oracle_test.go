@@ -122,6 +122,9 @@ func newCase(name string, a *txtar.Archive) *oracleCase {
 		if strings.TrimSpace(text) == "@pkg" {
 			c.files[p] = string(c.packed[path.Base(p)])
 		}
+		for file, b := range c.packed {
+			c.files[p] = strings.ReplaceAll(c.files[p], "@sum "+file, fmt.Sprintf("sha256:%x", sha256.Sum256(b)))
+		}
 	}
 	return c
 }

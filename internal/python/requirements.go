@@ -3,6 +3,7 @@ package python
 import (
 	"context"
 	"errors"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -24,21 +25,63 @@ import (
 type openSet struct {
 	*venv
 	r        Request
-	files    map[string]bool // that were read
 	lines    []pep508.Requirement
-	request  []string             // the lines of the question that are no requirements
-	provided []pep508.Requirement // by what comes from elsewhere
+	at       map[string]diag.Position // where a line stands, by its text in one spelling
+	request  []string                 // the lines of the question that are no requirements
+	provided []pep508.Requirement     // by what comes from elsewhere
 	direct   []*uv.Package
 }
 
 // maxFiles is how many files a requirements.txt may include.
 const maxFiles = 100
 
-// openRequirements selects what a requirements.txt without hashes asks for.
-func (v *venv) openRequirements(ctx context.Context, f *requirements.File, r Request) ([]Selected, error) {
-	s := &openSet{venv: v, r: r, files: map[string]bool{f.Name: true}}
-	if err := s.file(ctx, f, false); err != nil {
-		return nil, err
+// included is a requirements.txt, or a file that one includes.
+type included struct {
+	*requirements.File
+	constraint bool          // every line is a constraint
+	by         diag.Position // the line that includes it
+}
+
+// includes reads the files that f includes, and gives them after f.
+func (v *venv) includes(ctx context.Context, f *requirements.File) ([]included, error) {
+	out := []included{{File: f}}
+	seen := map[string]bool{f.Name: true}
+	for n := 0; n < len(out); n++ {
+		for _, inc := range out[n].Includes {
+			at := path.Join(path.Dir(out[n].Name), inc.Path)
+			if path.IsAbs(inc.Path) || at == ".." || strings.HasPrefix(at, "../") {
+				return nil, diag.Inputf("bad-file", "`%s` lies outside the source", inc.Path).At(inc.Pos)
+			}
+			if seen[at] {
+				continue
+			}
+			if seen[at] = true; len(seen) > maxFiles {
+				return nil, diag.Inputf("bad-file", "more than %d files include one another", maxFiles).At(inc.Pos)
+			}
+			data, err := v.ask.Read(ctx, v.Source, at)
+			if errors.Is(err, tree.ErrNotExist) {
+				return nil, diag.Inputf("bad-file", "the source has no `%s`", at).At(inc.Pos)
+			}
+			if err != nil {
+				return nil, err
+			}
+			inner, err := requirements.Read(at, data)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, included{inner, out[n].constraint || inc.Constraint, inc.Pos})
+		}
+	}
+	return out, nil
+}
+
+// openRequirements selects what files without hashes ask for.
+func (v *venv) openRequirements(ctx context.Context, files []included, r Request) ([]Selected, error) {
+	s := &openSet{venv: v, r: r, at: map[string]diag.Position{}}
+	for _, f := range files {
+		if err := s.file(ctx, f); err != nil {
+			return nil, err
+		}
 	}
 	packages, err := s.resolved(ctx)
 	if err != nil {
@@ -47,46 +90,16 @@ func (v *venv) openRequirements(ctx context.Context, f *requirements.File, r Req
 	return chooseAll(append(packages, s.direct...), s.r)
 }
 
-// file adds what a file and those that it includes ask for.
-func (s *openSet) file(ctx context.Context, f *requirements.File, constraint bool) error {
+// file adds what a file asks for.
+func (s *openSet) file(ctx context.Context, f included) error {
 	s.r.NoBinary, s.r.NoBinaryAll = addNames(s.r.NoBinary, s.r.NoBinaryAll, f.NoBinary)
 	s.r.NoBuild, s.r.NoBuildAll = addNames(s.r.NoBuild, s.r.NoBuildAll, f.OnlyBinary)
 	for _, req := range f.Requirements {
 		add := s.add
-		if constraint {
+		if f.constraint {
 			add = s.constrain
 		}
 		if err := add(ctx, req); err != nil {
-			return err
-		}
-	}
-	for _, inc := range f.Includes {
-		at := path.Join(path.Dir(f.Name), inc.Path)
-		if path.IsAbs(inc.Path) || at == ".." || strings.HasPrefix(at, "../") {
-			return diag.Inputf("bad-file", "`%s` lies outside the source", inc.Path).At(inc.Pos)
-		}
-		if s.files[at] {
-			continue
-		}
-		if s.files[at] = true; len(s.files) > maxFiles {
-			return diag.Inputf("bad-file", "more than %d files include one another", maxFiles).At(inc.Pos)
-		}
-		data, err := s.ask.Read(ctx, s.Source, at)
-		if errors.Is(err, tree.ErrNotExist) {
-			return diag.Inputf("bad-file", "the source has no `%s`", at).At(inc.Pos)
-		}
-		if err != nil {
-			return err
-		}
-		inner, err := requirements.Read(at, data)
-		if err != nil {
-			return err
-		}
-		if inner.Hashed() {
-			return diag.Inputf("bad-file", "`%s` has hashes, but %s has not", at, f.Name).At(inc.Pos).
-				Hint("write one file with everything in it, for example with `uv pip compile --generate-hashes`")
-		}
-		if err := s.file(ctx, inner, constraint || inc.Constraint); err != nil {
 			return err
 		}
 	}
@@ -121,6 +134,9 @@ func (s *openSet) add(ctx context.Context, req requirements.Requirement) error {
 	}
 	if r.URL == "" {
 		s.lines = append(s.lines, r)
+		if _, ok := s.at[r.String()]; !ok {
+			s.at[r.String()] = req.Pos
+		}
 		return nil
 	}
 	p := &uv.Package{Name: r.Name, Pos: req.Pos}
@@ -236,6 +252,10 @@ func (s *openSet) addURL(ctx context.Context, p *uv.Package, r pep508.Requiremen
 	if len(as) != 1 || as[0].Integrity.IsZero() {
 		return stalePin(p)
 	}
+	if want := fragmentValue(fragment, "sha256"); want != "" && want != as[0].Integrity.Hex() {
+		return diag.Inputf("bad-file", "the file of `%s` does not have the hash that stands behind its URL", p.Name).At(p.Pos).
+			With("expected:  sha256:"+want, "got:       "+as[0].Integrity.String())
+	}
 	f := uv.File{Name: as[0].File, URL: location, Integrity: as[0].Integrity, Size: as[0].Size, Pos: p.Pos}
 	p.Version, p.Source = as[0].Version, uv.Source{Kind: uv.URL, Location: location, Subdirectory: fragmentValue(fragment, "subdirectory")}
 	addFile(p, f)
@@ -345,7 +365,7 @@ func (s *openSet) resolved(ctx context.Context) ([]*uv.Package, error) {
 	artifacts, err := s.ask.Artifacts(ctx, pins.Question{Ecosystem: source.PyPI, Set: "requirements/" + reqsFile, Platform: s.ask.Platform(),
 		Request: append(head, slices.Compact(request)...)})
 	if err != nil {
-		return nil, err
+		return nil, s.blame(err)
 	}
 	var out []*uv.Package
 	for _, a := range artifacts {
@@ -354,4 +374,22 @@ func (s *openSet) resolved(ctx context.Context) ([]*uv.Package, error) {
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// blame gives an error about the whole set the line that it speaks of, if that is one of the files'.
+func (s *openSet) blame(err error) error {
+	var p *diag.Problem
+	if !errors.As(err, &p) || p.Pos.File != "" {
+		return err
+	}
+	q := *p
+	q.Pos = diag.Position{File: reqsFile}
+	text := err.Error() + strings.Join(p.Detail, "\n")
+	first := len(text)
+	for _, line := range slices.Sorted(maps.Keys(s.at)) {
+		if i := strings.Index(text, "`"+line+"`"); i >= 0 && i < first {
+			first, q.Pos = i, s.at[line]
+		}
+	}
+	return &q
 }

@@ -27,6 +27,10 @@ func TestAsPip(t *testing.T) {
 				if err == nil || !strings.Contains(problemText(err), refused) {
 					t.Fatalf("got  %v\nwant a refusal with %q", problemText(err), refused)
 				}
+				var p *diag.Problem
+				if !errors.As(err, &p) || p.Pos.String() != c.options["at"] {
+					t.Errorf("at %v, want %s", p, c.options["at"])
+				}
 				return
 			}
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"hewn.example/hewn/internal/diag"
 	"hewn.example/hewn/internal/source"
@@ -40,6 +41,7 @@ func (f *File) Hashed() bool {
 // Requirement is one logical line.
 type Requirement struct {
 	Text     string // without hashes and comments: `name==1.0 ; marker`, `name @ url`, `./path`
+	Name     string // of a path that has one: `name @ ./path`; as it is written
 	Editable bool   // of `-e`
 	Hashes   []source.Integrity
 	Pos      diag.Position
@@ -61,7 +63,7 @@ func (r *Requirement) Path() bool {
 var archives = []string{".whl", ".tar.gz", ".zip"}
 
 // ignored are options that say where to look; origins come from the user's configuration.
-var ignored = []string{"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host"}
+var ignored = []string{"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", "--trusted-host", "--use-feature"}
 
 // Read reads a file. name names it in errors.
 func Read(name string, data []byte) (*File, error) {
@@ -75,6 +77,9 @@ func Read(name string, data []byte) (*File, error) {
 	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
 		number++
 		line = strings.TrimRight(line, "\r\n")
+		if err := checkLine(line, diag.Position{File: name, Line: number}); err != nil {
+			return nil, err
+		}
 		if logical.Len() == 0 {
 			start = number
 		}
@@ -96,6 +101,28 @@ func Read(name string, data []byte) (*File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// marks are what a merge leaves at the start of lines.
+var marks = []string{"<<<<<<<", "|||||||", "=======", ">>>>>>>"}
+
+var variable = regexp.MustCompile(`\$\{[A-Z0-9_]+\}`)
+
+// checkLine refuses what has no meaning in any line.
+func checkLine(line string, pos diag.Position) error {
+	text, _, _ := strings.Cut(line, "#")
+	switch {
+	case !utf8.ValidString(line):
+		return diag.Inputf("bad-file", "the line is not UTF-8").At(pos)
+	case slices.ContainsFunc(marks, func(m string) bool { return strings.HasPrefix(line, m) }):
+		return diag.Inputf("bad-file", "a merge left a conflict here").At(pos).Hint("take one side of the file, then lock again with its tool")
+	case !strings.HasSuffix(line, "\\") && strings.HasSuffix(strings.TrimRight(text, " \t"), "\\"):
+		return diag.Inputf("bad-file", "blanks stand after the `\\` that continues the line").At(pos).Hint("delete them")
+	case variable.MatchString(text):
+		return diag.Inputf("bad-file", "`%s` is a variable of the environment, which a build does not see", variable.FindString(text)).At(pos).
+			Hint("write out what it stands for; passwords belong into the configuration of the index")
+	}
+	return nil
 }
 
 // comment is where one begins; the `#` of a URL has no blank before it.
@@ -121,7 +148,7 @@ func (f *File) line(text string, pos diag.Position) error {
 			words = words[1:]
 		}
 	}
-	var body []string
+	var body, other []string
 	for i := 0; i < len(words); i++ {
 		value, ok := strings.CutPrefix(words[i], "--hash=")
 		if words[i] == "--hash" && i+1 < len(words) {
@@ -134,9 +161,16 @@ func (f *File) line(text string, pos diag.Position) error {
 		}
 		sum, err := source.ParseIntegrity(value)
 		if err != nil || sum.Algorithm() != source.SHA256 && sum.Algorithm() != source.SHA512 {
-			return diag.Inputf("bad-file", "%q is not a hash that is accepted, want `sha256:` and 64 hex digits", value).At(pos)
+			other = append(other, value)
+			continue
 		}
 		r.Hashes = append(r.Hashes, sum)
+	}
+	for _, h := range other { // of another algorithm, beside one that is enough
+		alg, _, _ := strings.Cut(h, ":")
+		if len(r.Hashes) == 0 || !slices.Contains([]string{"md5", "sha1", "sha224", "sha384"}, alg) {
+			return diag.Inputf("bad-file", "%q is not a hash that is accepted, want `sha256:` and 64 hex digits", h).At(pos)
+		}
 	}
 	for _, w := range body {
 		if strings.HasPrefix(w, "--") {
@@ -146,8 +180,31 @@ func (f *File) line(text string, pos diag.Position) error {
 	if r.Text = strings.Join(body, " "); r.Text == "" {
 		return diag.Inputf("bad-file", "a hash without a requirement").At(pos)
 	}
+	r.local()
 	f.Requirements = append(f.Requirements, r)
 	return nil
+}
+
+// local gives `file:path` and `name @ path` the form of a path.
+func (r *Requirement) local() {
+	name, rest, named := strings.Cut(r.Text, "@")
+	if rest = strings.TrimSpace(rest); !named || strings.ContainsAny(strings.TrimSpace(name), "/:; ") {
+		name, rest = "", r.Text
+	}
+	at, isFile := strings.CutPrefix(rest, "file:")
+	switch {
+	case isFile && strings.HasPrefix(at, "//"): // nothing of the source is absolute, which who reads the path will say
+		r.Text = "/" + strings.TrimLeft(strings.TrimPrefix(at, "//localhost"), "/")
+	case isFile && !strings.HasPrefix(at, "/"):
+		r.Text = "./" + strings.TrimPrefix(at, "./")
+	case isFile:
+		r.Text = at
+	case name != "" && (strings.HasPrefix(rest, "./") || strings.HasPrefix(rest, "../") || strings.HasPrefix(rest, "/")):
+		r.Text = rest
+	default:
+		return
+	}
+	r.Name = strings.TrimSpace(name)
 }
 
 // splitOption takes `--name=value` and `--name value` apart.
@@ -186,5 +243,5 @@ func (f *File) option(option, value string, pos diag.Position) error {
 		return nil
 	}
 	return diag.Inputf("bad-file", "the option `%s` is not supported", option).At(pos).
-		Hint("write one file with everything in it, for example with `uv pip compile --generate-hashes`")
+		Hint("take it out; or have a tool do what it says and write down what comes of it, for example `uv pip compile --generate-hashes`")
 }

@@ -48,6 +48,12 @@ func TestRefusals(t *testing.T) {
 		{"constraints", "--constraint\n", "requirements.txt:1: `--constraint` must name a file"},
 		{"weak hash", "a==1 --hash=md5:00\n", "requirements.txt:1: \"md5:00\" is not a hash that is accepted"},
 		{"short hash", "\n\na==1 \\\n --hash=sha256:00\n", "requirements.txt:3: \"sha256:00\" is not a hash"},
+		{"unknown hash", "a==1 --hash=" + sum + " --hash=foo:12\n", "requirements.txt:1: \"foo:12\" is not a hash"},
+		{"merge", "a\n<<<<<<< HEAD\nb\n=======\n", "requirements.txt:2: a merge left a conflict here"},
+		{"not UTF-8", "a\nb # \xe9\n", "requirements.txt:2: the line is not UTF-8"},
+		{"blanks", "a==1 \\ \n --hash=" + sum + "\n", "requirements.txt:1: blanks stand after"},
+		{"environment", "# ${A}\na @ https://${TOKEN}@files.example/a-1.zip\n", "requirements.txt:2: `${TOKEN}` is a variable of the environment"},
+		{"pre", "--pre\na\n", "requirements.txt:1: the option `--pre` is not supported"},
 		{"only a hash", "--hash=" + sum, "requirements.txt:1: a hash without a requirement"},
 		{"option of a requirement", "a==1 --config-settings=x\n", "the option `--config-settings=x` of a requirement is not supported"},
 	} {
@@ -57,6 +63,32 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestLocal: `file:` and names before a path.
+func TestLocal(t *testing.T) {
+	for text, want := range map[string]string{
+		"file:a-1.zip":            "./a-1.zip",
+		"file:./b ; os_name=='x'": "./b ; os_name=='x'",
+		"C @ file:c":              "./c C",
+		"d @ ./d":                 "./d d",
+		"-e file:e":               "./e",
+		"file:///abs/f":           "/abs/f",
+		"g @ file://localhost/g":  "/g g",
+		"h @ https://x.example/h": "h @ https://x.example/h",
+		"git+https://x.example/i": "git+https://x.example/i",
+		"git+ssh://git@x.example": "git+ssh://git@x.example",
+		"./at@home":               "./at@home",
+	} {
+		f, err := Read("requirements.txt", []byte(text))
+		if err != nil || len(f.Requirements) != 1 {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if r := f.Requirements[0]; strings.TrimSpace(r.Text+" "+r.Name) != want {
+			t.Errorf("%s: got %q and %q, want %s", text, r.Text, r.Name, want)
+		}
 	}
 }
 
