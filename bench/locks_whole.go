@@ -55,7 +55,9 @@ func (l *locks) wholeRows(ctx context.Context) error {
 
 	cold := side{"hewn fetch, the whole twin", func(int) (process, error) {
 		st, err := l.dir("store-whole")
-		return l.b.build(st, refs("", "fetch")...), err
+		p := l.b.build(st, refs("", "fetch")...)
+		p.rss = true
+		return p, err
 	}}
 	st := filepath.Join(l.work, "store-whole")
 	if err := partStore(ctx, l.full(), st, steps, func(s done) bool { return !contains(s.Label, putTogether) }); err != nil {
@@ -66,7 +68,9 @@ func (l *locks) wholeRows(ctx context.Context) error {
 		return err
 	}
 	warm := side{"hewn build, the whole twin", func(int) (process, error) {
-		return l.b.build(st, refs("-seen", "--offline", "build")...), snap.restore()
+		p := l.b.build(st, refs("-seen", "--offline", "build")...)
+		p.rss = true
+		return p, snap.restore()
 	}}
 	all, err := l.turns(ctx, warm, cold)
 	if err != nil {

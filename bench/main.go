@@ -39,6 +39,9 @@ type namedRow struct {
 }
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == wrap {
+		os.Exit(resident(os.Args[2:]))
+	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

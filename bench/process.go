@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +17,24 @@ type process struct {
 	args []string
 	env  []string
 	dir  string
+	rss  bool // it is the resident set that matters
+}
+
+// A process counts as large as the one that started it was before exec: where the resident set matters, this program is
+// started again, as small as it begins, with wrap as its first argument and the command line behind it.
+const wrap = "resident"
+
+// resident runs a command line and prints how large it became, in kilobytes, as the last line.
+func resident(args []string) int {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Printf("\n%d\n", cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	return cmd.ProcessState.ExitCode()
 }
 
 // measured is one run: the time until it ended, the processor time of it and of all that it waited for, and the resident
@@ -28,7 +48,15 @@ type measured struct {
 }
 
 func (p process) run(ctx context.Context) (measured, error) {
-	cmd := exec.CommandContext(ctx, p.args[0], p.args[1:]...)
+	args := p.args
+	if p.rss {
+		self, err := os.Executable()
+		if err != nil {
+			return measured{}, err
+		}
+		args = append([]string{self, wrap}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env, cmd.Dir = p.env, p.dir
 	var out, text bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &text
@@ -42,6 +70,14 @@ func (p process) run(ctx context.Context) (measured, error) {
 	use := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	m.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	m.rss = use.Maxrss << 10
+	if p.rss {
+		lines := strings.Split(strings.TrimSpace(m.out), "\n")
+		kb, err := strconv.ParseInt(lines[len(lines)-1], 10, 64)
+		if err != nil {
+			return m, err
+		}
+		m.rss = kb << 10
+	}
 	return m, nil
 }
 
