@@ -16,6 +16,9 @@ func (w *workspace) sound(ctx context.Context) error {
 		return diag.Inputf("cargo-manifest", "%s has neither a [package] nor a [workspace]", manifestName).At(w.root.at()).
 			Hint("let the source begin where the package or its workspace has its manifest")
 	}
+	if err := w.soundPlaces(ctx); err != nil {
+		return err
+	}
 	for _, p := range w.packages {
 		if err := w.soundPackage(p); err != nil {
 			return err
@@ -25,6 +28,38 @@ func (w *workspace) sound(ctx context.Context) error {
 		}
 		for _, n := range w.needs(p) {
 			if err := w.soundNeed(ctx, p, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// soundPlaces looks for the members and patches that the workspace names by their directories.
+func (w *workspace) soundPlaces(ctx context.Context) error {
+	there := func(to string, at diag.Position, format string, args ...any) error {
+		ok, err := w.ask.Exists(ctx, w.src, path.Join(w.dir, to, manifestName))
+		if err != nil || ok {
+			return err
+		}
+		return diag.Inputf("cargo-manifest", format+", where there is no "+manifestName, args...).At(at).Hint("`cargo metadata` in the project says more")
+	}
+	for _, m := range texts(sub(w.root.top, "workspace")["members"]) {
+		if strings.ContainsAny(m, "*?[") || strings.HasPrefix(path.Clean(m), "..") {
+			continue
+		}
+		if err := there(m, w.root.at("workspace", "members"), "the workspace has the member `%s`", m); err != nil {
+			return err
+		}
+	}
+	patches := sub(w.root.top, "patch")
+	for _, registry := range sortedKeys(patches) {
+		for _, k := range sortedKeys(sub(patches, registry)) {
+			to, ok := sub(sub(patches, registry), k)["path"].(string)
+			if !ok || path.IsAbs(to) || strings.HasPrefix(path.Join(w.dir, to), "..") {
+				continue
+			}
+			if err := there(to, w.root.at("patch", registry, k), "`%s` is patched by `%s`", k, to); err != nil {
 				return err
 			}
 		}

@@ -163,6 +163,9 @@ func verdictOf(w *plantest.World) error {
 		if err != nil {
 			return engine.Step{}, err
 		}
+		if err := p.checkToolchain(ctx, "1.97.1"); err != nil {
+			return engine.Step{}, err
+		}
 		lock, err := p.goodLock(ctx)
 		if err != nil {
 			return engine.Step{}, err

@@ -61,8 +61,9 @@ func (l *lowest) channel(ctx context.Context, ask *engine.Ask, src engine.Static
 			if err != nil {
 				return err
 			}
-			channel, _ = sub(m.top, "toolchain")["channel"].(string)
-			at = m.at("toolchain", "channel")
+			if channel, at, err = channelOf(m); err != nil || channel == "" {
+				return err
+			}
 		}
 		if strings.HasPrefix(channel, "nightly") || strings.HasPrefix(channel, "beta") {
 			return diag.Inputf("rust-toolchain", "the source asks for Rust `%s`, and archives have releases only", channel).At(at).
@@ -71,10 +72,38 @@ func (l *lowest) channel(ctx context.Context, ask *engine.Ask, src engine.Static
 		if i := strings.IndexByte(channel, '-'); i > 0 { // a host may follow: 1.94.0-x86_64-unknown-linux-gnu
 			channel = channel[:i]
 		}
+		if channel != "stable" && strings.Trim(channel, "0123456789.") != "" {
+			return diag.Inputf("rust-toolchain", "the source asks for Rust `%s`, which is no release", channel).At(at).
+				Hint("name a release there, for example the one that the root has, or \"stable\"")
+		}
 		l.atLeast(channel, at)
 		break
 	}
 	return nil
+}
+
+// channelOf is what a toolchain file in TOML asks for; empty: any.
+func channelOf(m *manifest) (channel string, at diag.Position, err error) {
+	t := sub(m.top, "toolchain")
+	fault := func(key, format string, args ...any) (string, diag.Position, error) {
+		at := m.at("toolchain")
+		if key != "" {
+			at = m.at("toolchain", key)
+		}
+		return "", at, diag.Inputf("rust-toolchain", format, args...).At(at).Hint("name a release: [toolchain] channel = \"1.94\"")
+	}
+	if to, ok := t["path"].(string); ok {
+		return fault("path", "the source asks for the Rust in `%s`, which a build does not see", to)
+	}
+	v, there := t["channel"]
+	channel, isText := v.(string)
+	switch {
+	case there && !isText:
+		return fault("channel", "the channel is no string")
+	case len(t) == 0:
+		return fault("", "rust-toolchain.toml names no channel")
+	}
+	return channel, m.at("toolchain", "channel"), nil
 }
 
 // packages takes in `rust-version` of a workspace and its members. Tests of cargo for other packages are its own matter.
