@@ -258,7 +258,11 @@ func (m *assembler) problem(p npm.Package, format string, args ...any) *diag.Pro
 
 // position is that of a package in the lock.
 func (m *assembler) position(p npm.Package) diag.Position {
-	return diag.Position{File: m.lock.File, Line: p.Line, Key: "packages." + p.Path}
+	key := "packages." + p.Path
+	if p.Path == "" {
+		key = p.Name // of a yarn.lock, which has no places
+	}
+	return diag.Position{File: m.lock.File, Line: p.Line, Key: key}
 }
 
 // within gives the chosen packages below p that come in its tarball.

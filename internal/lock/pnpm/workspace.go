@@ -148,7 +148,6 @@ func (r *reader) setting(w *Workspace, p pair) (err error) {
 	}
 	lists := map[string]*[]string{
 		"hoistPattern": &w.HoistPattern, "publicHoistPattern": &w.PublicHoistPattern, "ignoredOptionalDependencies": &w.IgnoredOptional,
-		"packages": &w.Projects,
 	}
 	if to, ok := flags[p.key]; ok {
 		b, err := r.flag(p, "")
@@ -160,6 +159,8 @@ func (r *reader) setting(w *Workspace, p pair) (err error) {
 		return err
 	}
 	switch p.key {
+	case "packages":
+		w.Projects, err = r.projects(p)
 	case "nodeLinker":
 		w.NodeLinker, err = r.text(p, "")
 	case "hoistingLimits":
@@ -194,6 +195,21 @@ func (r *reader) setting(w *Workspace, p pair) (err error) {
 		w.Others[p.key] = int(p.line)
 	}
 	return err
+}
+
+// projects reads patterns, about which pnpm is strict: a list, and no empty texts.
+func (r *reader) projects(p pair) ([]string, error) {
+	if p.value.kind == nothing {
+		return nil, nil
+	}
+	if p.value.kind != list {
+		return nil, r.problem("workspace-value", p.line, p.key, "this must be a list, not %s", p.value)
+	}
+	out, err := r.texts(p, "")
+	if err == nil && slices.Contains(out, "") {
+		err = r.problem("workspace-value", p.line, p.key, "a pattern is empty")
+	}
+	return out, err
 }
 
 func (r *reader) number(p pair, least int, otherwise string) (int, error) {
