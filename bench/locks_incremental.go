@@ -123,7 +123,8 @@ func (l *locks) editRust(ctx context.Context) error {
 		return err
 	}
 	ref := dir + ":authentik-rust"
-	if _, err := l.b.build(l.full(), "build", ref).run(ctx); err != nil {
+	steps, err := l.everything(ctx, dir, "authentik-rust")
+	if err != nil {
 		return err
 	}
 	root, err := l.root(ctx, "bench-cargo")
@@ -132,7 +133,7 @@ func (l *locks) editRust(ctx context.Context) error {
 	}
 	cargo := inRoot(root, "cd /build/src && exec cargo build --locked --offline --release --target-dir /build/target --bin authentik",
 		map[string]string{"CARGO_HOME": "/usr/local/cargo", "CARGO_NET_OFFLINE": "true", "CARGO_TERM_COLOR": "never", "PYO3_PYTHON": "/usr/bin/python3.14"})
-	if err := l.filled("bench-cargo-built", func() error { return l.cargoTree(ctx, root, dir, cargo) }); err != nil {
+	if err := l.filled("bench-cargo-built", func() error { return l.cargoTree(ctx, root, steps, cargo) }); err != nil {
 		return err
 	}
 	e := &editor{ours: filepath.Join(dir, "src/main.rs"), theirs: filepath.Join(root, "build/src/src/main.rs"), was: `"uuid {}"`, text: `"uuid %d {}"`}
@@ -156,22 +157,21 @@ func (l *locks) editRust(ctx context.Context) error {
 
 // cargoTree is a work tree in which cargo has built the program before. What comes from the lock was compiled by the same
 // cargo at the same paths in hewn's step, and is taken from there; else it would take as long once more.
-func (l *locks) cargoTree(ctx context.Context, root, dir string, cargo process) error {
-	steps, err := l.everything(ctx, dir, "authentik-rust")
-	if err != nil {
-		return err
-	}
+func (l *locks) cargoTree(ctx context.Context, root string, steps []done, cargo process) error {
 	i := slices.IndexFunc(steps, func(s done) bool {
 		return strings.Contains(s.Label, "cargo build dependencies of") && s.Kind == "native"
 	})
-	if i < 0 {
-		i = slices.IndexFunc(steps, func(s done) bool { return strings.Contains(s.Label, "cargo build dependencies of") })
-	}
 	if i < 0 {
 		return errors.New("no step compiles the dependencies")
 	}
 	if err := checkout(ctx, l.full(), steps[i].Output, filepath.Join(root, "build/target")); err != nil {
 		return err
+	}
+	// cargo compares times, and all are the same in a root of hewn.
+	for _, dir := range []string{"build/target", "usr/local/cargo"} {
+		if err := oldFiles(filepath.Join(root, dir)); err != nil {
+			return err
+		}
 	}
 	project, err := l.cargoProject(ctx)
 	if err != nil {
@@ -182,6 +182,17 @@ func (l *locks) cargoTree(ctx context.Context, root, dir string, cargo process) 
 	}
 	_, err = cargo.run(ctx)
 	return err
+}
+
+// oldFiles gives all that is in a directory one time.
+func oldFiles(dir string) error {
+	then := time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+	return filepath.WalkDir(dir, func(p string, e os.DirEntry, err error) error {
+		if err != nil || e.Type()&os.ModeSymlink != 0 {
+			return err
+		}
+		return os.Chtimes(p, then, then)
+	})
 }
 
 func checkout(ctx context.Context, from string, d digest.Digest, to string) error {
