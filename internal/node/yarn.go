@@ -37,6 +37,7 @@ type yarnPlan struct {
 	pending    []*yarnNode          // whose needs have not been looked at
 	workspaces map[string]*yarnNode // by name
 	found      []difference         // what the manifests want and the lock does not have
+	resolved   map[string]bool      // names for which the project's resolutions may have another answer
 }
 
 // isYarn says whether a project has a lock of yarn and none of npm; pnpm's has been looked for.
@@ -62,7 +63,7 @@ func yarnModules(ctx context.Context, ask *engine.Ask, o ModulesOptions) (engine
 	if err != nil {
 		return engine.Step{}, err
 	}
-	y := &yarnPlan{ctx: ctx, yarn: lock, nodes: map[string]*yarnNode{}, workspaces: map[string]*yarnNode{},
+	y := &yarnPlan{ctx: ctx, yarn: lock, nodes: map[string]*yarnNode{}, workspaces: map[string]*yarnNode{}, resolved: map[string]bool{},
 		assembler: &assembler{lock: &npm.Lock{File: lock.File}, opts: o, ask: ask, inputOf: map[string]int{}}}
 	top, err := y.project()
 	if err != nil {
@@ -211,7 +212,8 @@ func (y *yarnPlan) manifest(dir string) (*npm.Manifest, error) {
 		InstallConfig struct {
 			Pnp bool `json:"pnp"`
 		} `json:"installConfig"`
-		Workspaces struct {
+		Resolutions map[string]any `json:"resolutions"`
+		Workspaces  struct {
 			Nohoist []string `json:"nohoist"`
 		} `json:"workspaces"`
 	}
@@ -219,6 +221,13 @@ func (y *yarnPlan) manifest(dir string) (*npm.Manifest, error) {
 	if more.InstallConfig.Pnp || len(more.Workspaces.Nohoist) > 0 {
 		return nil, diag.Inputf("yarn-setting", "`nohoist` and `installConfig.pnp` change the layout in a way that cannot be made here").
 			At(diag.Position{File: y.opts.Dir.File(name)})
+	}
+	for key := range more.Resolutions {
+		dir, base := path.Split(key)
+		if scope := path.Base(dir); strings.HasPrefix(scope, "@") {
+			base = scope + "/" + base
+		}
+		y.resolved[base] = true
 	}
 	return npm.ParseManifest(y.opts.Dir.File(name), b)
 }
@@ -315,6 +324,10 @@ func (y *yarnPlan) find(w yarnWant) (*yarnNode, error) {
 			y.found = append(y.found, difference{text: "`" + pattern + "` is not in the lock, but `" + w.by + "` wants it", key: pattern})
 			return nil, nil
 		}
+	}
+	if _, err := semver.NPM.ParseConstraint(w.spec); err == nil && w.spec != "" && !y.resolved[w.name] && !yarnFits(pkg.Version, w.spec) {
+		y.found = append(y.found, difference{text: "`" + pattern + "` is locked as " + pkg.Version, line: pkg.Line, key: pattern})
+		return nil, nil
 	}
 	id := w.name + " " + pkg.Version + " " + pkg.Resolved
 	if pkg.Resolved == "" {
