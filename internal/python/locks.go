@@ -323,6 +323,10 @@ func (v *venv) pathRequirement(ctx context.Context, req requirements.Requirement
 	}
 	at := path.Clean(strings.TrimSpace(text))
 	p := &uv.Package{Name: path.Base(at), Pos: req.Pos, Source: uv.Source{Kind: uv.Directory, Location: at}}
+	dir, err := inside(at, Selected{Package: p})
+	if err != nil {
+		return nil, err
+	}
 	if name, version, ok := fileName(path.Base(at)); ok && !req.Editable {
 		p.Name, p.Version, p.Source.Kind = name, version, uv.Path
 		f := uv.File{Name: path.Base(at), URL: at, Pos: req.Pos}
@@ -334,10 +338,6 @@ func (v *venv) pathRequirement(ctx context.Context, req requirements.Requirement
 	}
 	if req.Editable {
 		p.Source.Kind = uv.Editable
-	}
-	dir, err := inside(at, Selected{Package: p})
-	if err != nil {
-		return nil, err
 	}
 	project, err := readProject(ctx, v.ask, v.Source, dir, "")
 	if err != nil {

@@ -84,23 +84,24 @@ func TestRequirementsRefusals(t *testing.T) {
 		{"no project", "./empty\n", "`empty` is neither a wheel nor a directory whose pyproject.toml gives a name"},
 		{"outside", "-e ../x\n", "comes from `../x`, which lies outside the source"},
 		{"not on the index", "a==1 --hash=" + sum, "no index has a file of `a` 1 for Python 3.11 on linux/amd64 with one of the hashes"},
-		{"includes beside hashes", "-r x.txt\na==1 --hash=" + sum, "requirements.txt:1: target venv: a file with hashes cannot include `x.txt`"},
+		{"includes beside hashes", "--require-hashes\n-r open.txt", "open.txt:1: target venv: `b==1` has no `--hash`"},
 		{"include outside", "-r ../x.txt", "requirements.txt:1: target venv: `../x.txt` lies outside the source"},
 		{"include missing", "-r x.txt", "requirements.txt:1: target venv: the source has no `x.txt`"},
-		{"include with hashes", "-r hashed.txt", "`hashed.txt` has hashes, but requirements.txt has not"},
+		{"include with hashes", "b==1\n-r hashed.txt", "requirements.txt:1: target venv: `b==1` has no `--hash`"},
 		{"constraint with a path", "-c path.txt", "path.txt:1: target venv: `./x` is no constraint"},
 		{"nobody has it", "nope", "cannot resolve the requirements of `requirements.txt`: `nope` is asked for: no index has a project `nope`"},
 		{"versions exclude one another", "both>1.0", "no version of both fits: `both>1.0` is asked for"},
 		{"dynamic", "./dynamic", "what `dynamic` needs is not in its pyproject.toml"},
 		{"no such extra", "./static[x]", "`static` has no extra `x`"},
 		{"too old a path", "./static\nstatic>2", "`static>2` is needed, but the requirements have static==1"},
-		{"a file of this machine", "a @ file:///tmp/a-1.0.tar.gz", "`file:///tmp/a-1.0.tar.gz` is no URL of http or https"},
+		{"a file of this machine", "a @ file:///tmp/a-1.0.tar.gz", "requirements.txt:1: target venv: `a-1.0.tar.gz` comes from `/tmp/a-1.0.tar.gz`, which lies outside the source"},
+		{"no such file", "./a-1.0.tar.gz", "requirements.txt:1: target venv: the source has no `a-1.0.tar.gz`"},
 		{"url of no package", "a @ https://files.example/a.txt", "`a.txt` is neither a wheel nor an sdist"},
 		{"hash of another file", "both==1.0 --hash=" + sum, "no index has a file of `both` 1.0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			files := map[string]string{
-				"hashed.txt": "a==1 --hash=" + sum, "path.txt": "./x", "dynamic/pyproject.toml": "[project]\nname = 'dynamic'\ndynamic = ['dependencies']",
+				"hashed.txt": "a==1 --hash=" + sum, "open.txt": "b==1", "path.txt": "./x", "dynamic/pyproject.toml": "[project]\nname = 'dynamic'\ndynamic = ['dependencies']",
 				"static/pyproject.toml": "[project]\nname = 'static'\nversion = '1'",
 			}
 			packed := map[string][]byte{"both-1.0-py3-none-any.whl": pyindex.Pack("both-1.0-py3-none-any.whl", nil), "a.txt": []byte("a")}

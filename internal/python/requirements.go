@@ -182,6 +182,9 @@ func (s *openSet) addPath(ctx context.Context, req requirements.Requirement) err
 	at := p.Source.Location
 	if p.Source.Kind == uv.Path {
 		b, err := s.ask.Read(ctx, s.Source, at)
+		if errors.Is(err, tree.ErrNotExist) {
+			return diag.Inputf("bad-file", "the source has no `%s`", at).At(req.Pos)
+		}
 		if err != nil {
 			return err
 		}
