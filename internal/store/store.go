@@ -75,9 +75,19 @@ type Views interface {
 
 // LayeredViews is what Views that can be laid over one another offer besides.
 type LayeredViews interface {
-	// ViewLayers gives directories that show t when they are mounted over one another, the first on top. It can be much
-	// faster than a view of its own for a tree that differs little from one before.
-	ViewLayers(ctx context.Context, t tree.Tree) (paths []string, release func(), err error)
+	// ViewLayers gives directories that show t when they are mounted over one another. It can be much faster than a view
+	// of its own for a tree that differs little from one before.
+	ViewLayers(ctx context.Context, t tree.Tree) (v LayeredView, release func(), err error)
+}
+
+// LayeredView is a tree as directories that are mounted over one another.
+type LayeredView struct {
+	// Paths are the directories, the first on top.
+	Paths []string
+	// Hides are the paths of entries of lower directories that the tree does not have: the first directory has the
+	// kernel's mark for a removed entry there (a character device 0:0). What else is mounted in the same place must not
+	// have them, for the mark hides them there as well.
+	Hides []string
 }
 
 // ReadBlob reads a blob of at most limit bytes into memory.

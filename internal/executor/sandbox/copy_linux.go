@@ -18,6 +18,7 @@ func copyRoot(ctx context.Context, views []string, dst string) error {
 	if err := os.Mkdir(dst, 0o755); err != nil {
 		return err
 	}
+	hidden := map[string]bool{}
 	for _, v := range views {
 		err := filepath.WalkDir(v, func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
@@ -29,6 +30,15 @@ func copyRoot(ctx context.Context, views []string, dst string) error {
 			rel, err := filepath.Rel(v, p)
 			if err != nil || rel == "." {
 				return err
+			}
+			switch {
+			case d.Type()&fs.ModeCharDevice != 0: // a view has no devices but the mark of what lower ones have too much
+				hidden[rel] = true
+				return nil
+			case hidden[rel] && d.IsDir():
+				return fs.SkipDir
+			case hidden[rel]:
+				return nil
 			}
 			return copyEntry(p, filepath.Join(dst, rel), d)
 		})

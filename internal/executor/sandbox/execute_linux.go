@@ -30,7 +30,7 @@ func (s *Sandbox) Execute(ctx context.Context, r executor.Request) (*executor.Ou
 	if err != nil {
 		return nil, err
 	}
-	lowers, release, err := views(ctx, s.conf.Views, trees)
+	lowers, release, err := views(ctx, s.conf, trees)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"hewn.example/hewn/internal/executor"
@@ -45,7 +46,7 @@ func parts(layers []executor.Layer) []tree.Part {
 // views gives directories that show the trees when they are mounted over one another, and one function that releases
 // them all. Those of one tree come together and in their order: where one of them has an older content of a path, the
 // one with the tree's own content lies above it.
-func views(ctx context.Context, v store.Views, trees []tree.Tree) (paths []string, release func(), err error) {
+func views(ctx context.Context, c Config, trees []tree.Tree) (paths []string, release func(), err error) {
 	var releases []func()
 	release = func() {
 		for _, f := range releases {
@@ -58,7 +59,7 @@ func views(ctx context.Context, v store.Views, trees []tree.Tree) (paths []strin
 			continue
 		}
 		seen[t] = true
-		p, done, err := view(ctx, v, t)
+		p, done, err := view(ctx, c, t, trees)
 		if err != nil {
 			release()
 			return nil, nil, fmt.Errorf("make a view of tree %s: %w", t.Digest().Short(), err)
@@ -67,7 +68,7 @@ func views(ctx context.Context, v store.Views, trees []tree.Tree) (paths []strin
 		paths = append(paths, p...)
 	}
 	if len(paths) == 0 {
-		p, done, err := v.View(ctx, tree.Empty)
+		p, done, err := c.Views.View(ctx, tree.Empty)
 		if err != nil {
 			return nil, nil, fmt.Errorf("make a view of the empty tree: %w", err)
 		}
@@ -76,10 +77,41 @@ func views(ctx context.Context, v store.Views, trees []tree.Tree) (paths []strin
 	return paths, release, nil
 }
 
-func view(ctx context.Context, v store.Views, t tree.Tree) ([]string, func(), error) {
-	if l, ok := v.(store.LayeredViews); ok {
-		return l.ViewLayers(ctx, t)
+// view gives the directories of one of the trees that make a root.
+func view(ctx context.Context, c Config, t tree.Tree, trees []tree.Tree) ([]string, func(), error) {
+	if l, ok := c.Views.(store.LayeredViews); ok {
+		v, done, err := l.ViewLayers(ctx, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		clash, err := anyHas(ctx, c.Store, trees, t, v.Hides)
+		if err == nil && !clash {
+			return v.Paths, done, nil
+		}
+		done()
+		if err != nil {
+			return nil, nil, err
+		}
 	}
-	p, done, err := v.View(ctx, t)
+	p, done, err := c.Views.View(ctx, t)
 	return []string{p}, done, err
+}
+
+// anyHas says whether a tree other than t has one of the paths.
+func anyHas(ctx context.Context, dirs tree.Dirs, trees []tree.Tree, t tree.Tree, paths []string) (bool, error) {
+	for _, other := range trees {
+		if other == t {
+			continue
+		}
+		for _, p := range paths {
+			_, err := tree.Lookup(ctx, dirs, other, p)
+			if err == nil {
+				return true, nil
+			}
+			if !errors.Is(err, tree.ErrNotExist) {
+				return false, err
+			}
+		}
+	}
+	return false, nil
 }

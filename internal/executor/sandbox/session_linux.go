@@ -95,7 +95,7 @@ func (se *clientSession) mountRoot(ctx context.Context, r executor.Root, rt *roo
 	if err != nil {
 		return err
 	}
-	lowers, release, err := views(ctx, s.conf.Views, trees)
+	lowers, release, err := views(ctx, s.conf, trees)
 	if err != nil {
 		return err
 	}

@@ -65,11 +65,16 @@ func (s *Store) View(ctx context.Context, t tree.Tree) (path string, release fun
 }
 
 func (s *Store) view(ctx context.Context, t tree.Tree) (string, error) {
-	path := s.path("views", t.Digest().Hex())
+	return s.viewAs(ctx, t.Digest().Hex(), func(dir string) error { return s.materialise(ctx, t, dir) })
+}
+
+// viewAs gives the path of the view of that name. If there is none, it is made in a directory that fill makes.
+func (s *Store) viewAs(ctx context.Context, name string, fill func(dir string) error) (string, error) {
+	path := s.path("views", name)
 	if _, err := os.Lstat(path); err == nil {
 		return path, nil
 	}
-	unlock, err := s.Lock(ctx, "view "+t.String())
+	unlock, err := s.Lock(ctx, "view "+name)
 	if err != nil {
 		return "", err
 	}
@@ -82,13 +87,13 @@ func (s *Store) view(ctx context.Context, t tree.Tree) (string, error) {
 		return "", err
 	}
 	s.sync.wrote()
-	err = s.materialise(ctx, t, tmp)
+	err = fill(tmp)
 	if err == nil {
 		err = os.Rename(tmp, path)
 	}
 	if err != nil {
 		_ = removeAll(tmp)
-		return "", fmt.Errorf("view of tree %s: %w", t, err)
+		return "", fmt.Errorf("view of tree %s: %w", name, err)
 	}
 	return path, nil
 }

@@ -73,6 +73,7 @@ const (
 	baseCandidates = 24  // how many of the newest views are looked at
 	baseReads      = 100 // how many directories are compared with each
 	subtreeScore   = 50  // what an equal subtree counts for, in equal files
+	treeName       = 64  // the length of the name of a tree's view
 	worthBase      = 32  // how many entries a tree must have: looking at the views costs about as much as making so many
 )
 
@@ -129,6 +130,9 @@ func (s *Store) newestViews() []baseDir {
 	}
 	var all []aged
 	for _, e := range entries {
+		if len(e.Name()) != treeName {
+			continue // what has been removed is marked in it: no view of a tree
+		}
 		st, err := e.Info()
 		if err != nil {
 			continue

@@ -3,9 +3,14 @@ package disk
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"hewn.example/hewn/internal/digest"
 	"hewn.example/hewn/internal/store"
 	"hewn.example/hewn/internal/tree"
 )
@@ -26,33 +31,33 @@ var _ store.LayeredViews = (*Store)(nil)
 var errNoDelta = errors.New("not to be had by laying one tree over another")
 
 // ViewLayers implements store.LayeredViews.
-func (s *Store) ViewLayers(ctx context.Context, t tree.Tree) (paths []string, release func(), err error) {
+func (s *Store) ViewLayers(ctx context.Context, t tree.Tree) (v store.LayeredView, release func(), err error) {
 	if s.hasView(t) || s.entriesUpTo(ctx, t, worthDelta) < worthDelta {
 		return s.viewAlone(ctx, t)
 	}
 	all := s.similarViews(ctx, t)
 	for _, base := range all[:min(len(all), deltaTries)] {
-		delta, err := s.delta(ctx, base.tree, t)
+		d, err := s.delta(ctx, base.tree, t)
+		var path string
+		if err == nil {
+			path, release, err = s.deltaView(ctx, d)
+		}
 		if errors.Is(err, errNoDelta) {
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
-		}
-		path, release, err := s.View(ctx, delta)
-		if err != nil {
-			return nil, nil, err
+			return store.LayeredView{}, nil, err
 		}
 		// The view below counts as new again, so that it is found the next time: views go by their change time.
 		_ = unix.Utimes(base.path, epochTimes)
-		return []string{path, base.path}, release, nil
+		return store.LayeredView{Paths: []string{path, base.path}, Hides: d.hides}, release, nil
 	}
 	return s.viewAlone(ctx, t)
 }
 
-func (s *Store) viewAlone(ctx context.Context, t tree.Tree) ([]string, func(), error) {
+func (s *Store) viewAlone(ctx context.Context, t tree.Tree) (store.LayeredView, func(), error) {
 	path, release, err := s.View(ctx, t)
-	return []string{path}, release, err
+	return store.LayeredView{Paths: []string{path}}, release, err
 }
 
 func (s *Store) hasView(t tree.Tree) bool {
@@ -60,23 +65,81 @@ func (s *Store) hasView(t tree.Tree) bool {
 	return unix.Lstat(s.path("views", t.Digest().Hex()), &st) == nil
 }
 
-// delta gives the tree that makes to of from when it is laid over it.
-func (s *Store) delta(ctx context.Context, from, to tree.Tree) (tree.Tree, error) {
-	b, n := tree.NewBuilder(), 0
-	err := tree.Diff(ctx, s, from, to, func(path string, old, now *tree.Entry) error {
-		if n++; n > mostDelta || now == nil || old != nil && (old.Kind == tree.KindDir || now.Kind == tree.KindDir) {
+// delta is what makes one tree of another when it is laid over it.
+type delta struct {
+	tree  tree.Tree
+	hides []string // sorted; what the other tree has besides
+}
+
+// delta gives what makes to of from.
+func (s *Store) delta(ctx context.Context, from, to tree.Tree) (delta, error) {
+	var d delta
+	b, n, gone := tree.NewBuilder(), 0, ""
+	err := tree.Diff(ctx, s, from, to, func(p string, old, now *tree.Entry) error {
+		if now == nil && gone != "" && strings.HasPrefix(p, gone) {
+			return nil // goes with the directory that it is in
+		}
+		if n++; n > mostDelta || old != nil && now != nil && (old.Kind == tree.KindDir || now.Kind == tree.KindDir) {
 			return errNoDelta
+		}
+		if now == nil {
+			gone = p + "/"
+			d.hides = append(d.hides, p)
+			if dir := path.Dir(p); dir != "." {
+				return b.Dir(dir)
+			}
+			return nil
 		}
 		switch now.Kind {
 		case tree.KindDir:
-			return b.Dir(path)
+			return b.Dir(p)
 		case tree.KindLink:
-			return b.Link(path, now.Target)
+			return b.Link(p, now.Target)
 		}
-		return b.File(path, now.Digest, now.Executable)
+		return b.File(p, now.Digest, now.Executable)
 	})
 	if err != nil {
-		return tree.Tree{}, err
+		return d, err
 	}
-	return b.Build(ctx, s)
+	slices.Sort(d.hides)
+	d.tree, err = b.Build(ctx, s)
+	return d, err
+}
+
+// deltaView is a directory with what a delta adds and, as the kernel marks it for overlays, what it takes away.
+func (s *Store) deltaView(ctx context.Context, d delta) (string, func(), error) {
+	if len(d.hides) == 0 {
+		return s.View(ctx, d.tree)
+	}
+	name := d.tree.Digest().Hex() + "-" + digest.Of([]byte(strings.Join(d.hides, "\x00"))).Hex()
+	at, err := s.viewAs(ctx, name, func(dir string) error {
+		if err := s.materialise(ctx, d.tree, dir); err != nil {
+			return err
+		}
+		return hide(dir, d.hides)
+	})
+	return at, func() {}, err
+}
+
+// hide makes whiteouts in a directory. Anybody may make one since Linux 5.8; where that is refused, there is no delta.
+func hide(dir string, paths []string) error {
+	last := ""
+	for _, p := range paths {
+		at := dir + "/" + p
+		err := unix.Mknod(at, unix.S_IFCHR|0o600, 0)
+		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOTSUP) {
+			return errNoDelta
+		}
+		if err != nil {
+			return &fs.PathError{Op: "mark as removed", Path: at, Err: err}
+		}
+		if parent := path.Dir(at); parent != last {
+			if last != "" {
+				_ = unix.Utimes(last, epochTimes)
+			}
+			last = parent
+		}
+	}
+	_ = unix.Utimes(last, epochTimes)
+	return nil
 }
