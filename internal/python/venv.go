@@ -60,10 +60,11 @@ func Venv(ctx context.Context, ask *engine.Ask, o VenvOptions) (engine.Step, err
 		if err != nil {
 			return engine.Step{}, err
 		}
-		parts = append(parts, engine.Part{Step: tree, At: o.At})
 		if o.Bytecode {
-			parts = append(parts, engine.Part{Step: v.bytecode(sel, tree), At: o.At})
+			// Put together by package: where one has changed, nothing of the others is looked at again.
+			tree = engine.Merge(label(sel)+" with bytecode", engine.Part{Step: tree}, engine.Part{Step: v.bytecode(sel, tree)})
 		}
+		parts = append(parts, engine.Part{Step: tree, At: o.At})
 	}
 	overlaps := make([]string, len(o.Overlaps))
 	for i, p := range o.Overlaps {
