@@ -19,8 +19,9 @@ type Algorithm string
 const (
 	SHA256 Algorithm = "sha256"
 	SHA512 Algorithm = "sha512"
-	SHA1   Algorithm = "sha1" // only old npm entries; accepted where a lock has nothing better
-	H1     Algorithm = "h1"   // Go's hash over the files of a module zip: golang.org/x/mod/sumdb/dirhash.Hash1
+	SHA384 Algorithm = "sha384" // npm only, and rare
+	SHA1   Algorithm = "sha1"   // only old npm entries; accepted where a lock has nothing better
+	H1     Algorithm = "h1"     // Go's hash over the files of a module zip: golang.org/x/mod/sumdb/dirhash.Hash1
 )
 
 // Integrity is what the bytes of an artifact must have. It is comparable; the zero value means "nothing is known".
@@ -29,30 +30,42 @@ type Integrity struct {
 	sum string // raw bytes
 }
 
-var sizes = map[Algorithm]int{SHA256: sha256.Size, SHA512: sha512.Size, SHA1: sha1.Size, H1: sha256.Size}
+var sizes = map[Algorithm]int{SHA256: sha256.Size, SHA512: sha512.Size, SHA384: sha512.Size384, SHA1: sha1.Size, H1: sha256.Size}
 
 // NewIntegrity takes the raw bytes of a hash.
 func NewIntegrity(alg Algorithm, sum []byte) (Integrity, error) {
-	if n, ok := sizes[alg]; !ok || n != len(sum) {
+	n, ok := sizes[alg]
+	if !ok {
+		return Integrity{}, fmt.Errorf("integrity: `%s` is no hash that is checked here", alg)
+	}
+	if n != len(sum) {
 		return Integrity{}, fmt.Errorf("integrity: %d bytes are no %s", len(sum), alg)
 	}
 	return Integrity{alg, string(sum)}, nil
 }
 
 // ParseIntegrity reads the forms that lock files use: `sha256:<hex>` (uv, Cargo, Debian), `sha512-<base64>` (npm's
-// subresource integrity; of several, the strongest known), `h1:<base64>` (Go).
+// subresource integrity; of several, the strongest known, and unknown ones are passed over), `h1:<base64>` (Go).
 func ParseIntegrity(s string) (Integrity, error) {
 	var best Integrity
-	rank := map[Algorithm]int{SHA1: 1, SHA256: 2, H1: 2, SHA512: 3}
+	var unknown error
+	rank := map[Algorithm]int{SHA1: 1, SHA256: 2, H1: 2, SHA384: 3, SHA512: 4}
 	for _, part := range strings.Fields(s) {
 		part, _, _ = strings.Cut(part, "?")
 		v, err := parseOne(part)
+		if alg, _, ok := strings.Cut(part, "-"); err != nil && ok && sizes[Algorithm(alg)] == 0 {
+			unknown = err
+			continue
+		}
 		if err != nil {
 			return Integrity{}, err
 		}
 		if rank[v.alg] > rank[best.alg] {
 			best = v
 		}
+	}
+	if best.IsZero() && unknown != nil {
+		return best, unknown
 	}
 	if best.IsZero() {
 		return best, fmt.Errorf("integrity %q: want `sha256:<hex>`, `sha512-<base64>` or `h1:<base64>`", s)
@@ -109,6 +122,8 @@ func (i Integrity) NewHash() hash.Hash {
 		return sha256.New()
 	case SHA512:
 		return sha512.New()
+	case SHA384:
+		return sha512.New384()
 	case SHA1:
 		return sha1.New()
 	}
