@@ -63,7 +63,7 @@ func (s *quickScanner) next() {
 func (s *quickScanner) mapping(indent int) ([]pair, bool) {
 	var out []pair
 	for s.indent == indent {
-		key, rest, ok := quickKey(s.text)
+		key, rest, ok := quickKey(s.text, false)
 		if !ok || indent == 0 && (!sectionName(key) || s.text[0] != key[0]) {
 			return nil, false
 		}
@@ -151,8 +151,8 @@ func (s *quickScanner) block(head string, indent int) (n node, ok bool) {
 	return n, true
 }
 
-// quickKey splits a line behind the colon of its key.
-func quickKey(s string) (key, rest string, ok bool) {
+// quickKey splits a line behind the colon of its key. flow says that it stands between brackets.
+func quickKey(s string, flow bool) (key, rest string, ok bool) {
 	if s[0] == '\'' || s[0] == '"' {
 		key, rest, ok = quickQuoted(s)
 		if !ok || rest == "" || rest[0] != ':' {
@@ -166,7 +166,7 @@ func quickKey(s string) (key, rest string, ok bool) {
 			return "", "", false
 		}
 	}
-	return s[:i], s[i+1:], quickPlain(s[:i], false) && len(s[:i]) < 1000
+	return s[:i], s[i+1:], quickPlain(s[:i], flow) && len(s[:i]) < 1000
 }
 
 // quickInline reads a value on the line of its key.
@@ -184,7 +184,7 @@ func quickInline(s string, line int32) (n node, ok bool) {
 	for s = s[1 : len(s)-1]; s != ""; {
 		var p pair
 		if n.kind == mapping {
-			key, rest, ok := quickKey(s)
+			key, rest, ok := quickKey(s, true)
 			if !ok || len(rest) < 2 || rest[0] != ' ' {
 				return n, false
 			}

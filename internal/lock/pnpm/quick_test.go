@@ -104,6 +104,7 @@ func TestQuickForms(t *testing.T) {
 		{"on two lines", pkg("deprecated: one\n      two"), false, "one two"},
 		{"comment", pkg("deprecated: one # two"), false, "one"},
 		{"letters", pkg("deprecated: ünï’cödé"), true, "ünï’cödé"},
+		{"a key without a value between brackets", pkg("engines: {node: '>=1', npm. x, y: z}\n    deprecated: a"), false, "a"},
 		{"number", pkg("deprecated: 1.10"), true, "1.10"},
 	}
 	for _, c := range tests {
