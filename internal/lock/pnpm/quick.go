@@ -84,7 +84,26 @@ func (s *quickScanner) mapping(indent int) ([]pair, bool) {
 		}
 		out = append(out, p)
 	}
-	return out, len(out) > 0 && s.indent < indent
+	return out, len(out) > 0 && s.indent < indent && noneTwice(out)
+}
+
+// noneTwice says that no two pairs have one key. Mostly they are sorted, which is quick to see.
+func noneTwice(pairs []pair) bool {
+	sorted := true
+	for i := 1; i < len(pairs) && sorted; i++ {
+		sorted = pairs[i-1].key < pairs[i].key
+	}
+	if sorted {
+		return true
+	}
+	seen := make(map[string]bool, len(pairs))
+	for _, p := range pairs {
+		if seen[p.key] {
+			return false
+		}
+		seen[p.key] = true
+	}
+	return true
 }
 
 // below reads what stands under its key.
@@ -199,7 +218,7 @@ func quickInline(s string, line int32) (n node, ok bool) {
 		}
 		n.pairs = append(n.pairs, p)
 	}
-	return n, true
+	return n, n.kind != mapping || noneTwice(n.pairs)
 }
 
 // quickPart cuts what is between commas.

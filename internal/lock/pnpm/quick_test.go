@@ -121,6 +121,25 @@ func TestQuickForms(t *testing.T) {
 	}
 }
 
+// TestQuickTwice is about keys that stand twice, also where nobody looks.
+func TestQuickTwice(t *testing.T) {
+	const lock = "lockfileVersion: '9.0'\nimporters:\n  .: {}\n"
+	for _, in := range []string{
+		lock + "other:\n  d: 0\n  d: 1\n", lock + "other:\n  b: 0\n  a: 1\n  'b': 2\n", lock + "other:\n  a: {x: 1, y: 2, x: 3}\n",
+		lock + "a: 1\na: 2\n",
+	} {
+		if _, ok := quick([]byte(in), 0); ok {
+			t.Errorf("read quickly:\n%s", in)
+		}
+		if _, err := Parse("pnpm-lock.yaml", []byte(in)); err == nil || !strings.Contains(err.Error(), "already defined") && !strings.Contains(err.Error(), "stands twice") {
+			t.Errorf("%v:\n%s", err, in)
+		}
+	}
+	if _, ok := quick([]byte(lock+"other:\n  b: 0\n  a: {q: 1, p: 2}\n"), 0); !ok {
+		t.Error("other order is not read quickly")
+	}
+}
+
 // multiplied is a lock n times the size of b, under other names.
 func multiplied(b []byte, n int) []byte {
 	section := func(name string) []byte {
