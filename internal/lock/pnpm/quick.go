@@ -241,6 +241,9 @@ func quickPart(s string) (part, rest string, ok bool) {
 
 // quickScalar reads all of s as one text. flow says that it stands between brackets.
 func quickScalar(s string, flow bool, line int32) (node, bool) {
+	if s == "" {
+		return node{}, false
+	}
 	if s[0] == '\'' || s[0] == '"' {
 		text, rest, ok := quickQuoted(s)
 		return node{kind: scalar, line: line, text: text}, ok && rest == ""

@@ -121,6 +121,15 @@ func TestQuickForms(t *testing.T) {
 	}
 }
 
+// An empty entry of a list is no text.
+func TestQuickEmptyEntry(t *testing.T) {
+	for _, in := range []string{"a:\n  - ", "a:\n  - \n", "a: []\nb:\n  - x\n  - \n"} {
+		if _, ok := quick([]byte(in), 0); ok {
+			t.Errorf("read quickly: %q", in)
+		}
+	}
+}
+
 // TestQuickTwice is about keys that stand twice, also where nobody looks.
 func TestQuickTwice(t *testing.T) {
 	const lock = "lockfileVersion: '9.0'\nimporters:\n  .: {}\n"
