@@ -56,7 +56,10 @@ func (l *locks) warm(ctx context.Context, target string, merged ...string) (buil
 	if err != nil {
 		return built, seen, err
 	}
-	st := filepath.Join(l.work, "store-"+target)
+	st, err := l.dir("store-" + target)
+	if err != nil {
+		return built, seen, err
+	}
 	not, left := append([]string{"/seen/yes"}, merged...), 0
 	if err := partStore(ctx, l.full(), st, steps, func(s done) bool {
 		for _, m := range not {
