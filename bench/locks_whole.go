@@ -55,7 +55,7 @@ func (l *locks) wholeRows(ctx context.Context) error {
 
 	cold := side{"hewn fetch, the whole twin", func(int) (process, error) {
 		st, err := l.dir("store-whole")
-		p := l.b.build(st, refs("", "fetch")...)
+		p := l.b.build(st, "fetch", dir+":bench-all") // fetch takes one target
 		p.rss = true
 		return p, err
 	}}
